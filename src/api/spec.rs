@@ -1,0 +1,295 @@
+//! `spec`: what a person wants. The operator reads it and never writes it.
+//!
+//! A field that does nothing yet is not here. Defaults are static and in the schema, so that the stored object
+//! shows them; each `Default` below is what the schema says. The last sentence of a description says what a
+//! change does (see [`super::change`]).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::services::Services;
+use super::shapes;
+use super::status::RedisReplicaSetStatus;
+use super::template::{Metadata, Template};
+use super::words::words;
+
+/// What a person wants of one replicated Redis.
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "redisreplicaset.dev",
+    version = "v1alpha1",
+    kind = "RedisReplicaSet",
+    namespaced,
+    status = "RedisReplicaSetStatus",
+    shortname = "rrs",
+    category = "all",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "A replicated Redis or Valkey: one master behind one stable address, and its replicas.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Master", type_ = "string", json_path = ".status.master.name"),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
+    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch", priority = 1),
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version.version", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RedisReplicaSetSpec {
+    /// Image of the server: stock Redis from 7.0 or Valkey from 7.2, a digest is welcome. Engine and version are
+    /// read from the running server, never guessed from the tag. Takes effect in a pod when it is made anew.
+    #[schemars(length(min = 1, max = 512), regex(pattern = shapes::IMAGE))]
+    pub image: String,
+
+    /// When the kubelet fetches the image: Always, IfNotPresent or Never. Takes effect in a pod when it is made anew.
+    #[serde(default)]
+    pub image_pull_policy: ImagePullPolicy,
+
+    /// Secrets of this namespace with which the image is fetched, at most 8. Takes effect in a pod when it is made anew.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub image_pull_secrets: Vec<LocalRef>,
+
+    /// Number of the master's replicas, the master not counted; 0 leaves nobody who could take over. Target of
+    /// kubectl scale and of a HorizontalPodAutoscaler. May change at any time.
+    #[serde(default = "two")]
+    #[schemars(range(min = 0, max = 100))]
+    pub replicas: i32,
+
+    /// What the Redis container asks of its node and may use.
+    #[serde(default, skip_serializing_if = "Resources::is_empty")]
+    pub resources: Resources,
+
+    /// The volume of each pod.
+    #[serde(default)]
+    pub storage: Storage,
+
+    /// How Redis writes its append-only file, which is always on.
+    #[serde(default)]
+    pub persistence: Persistence,
+
+    /// Directives of redis.conf by name, at most 64; values are strings up to 1024 characters ("yes", "10": quote
+    /// them). Keys that the operator manages or that open the server are refused. Applied to running servers where
+    /// Redis can, else when a pod is made anew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "shapes::config")]
+    pub config: BTreeMap<String, String>,
+
+    /// The application's login.
+    #[serde(default)]
+    pub auth: Auth,
+
+    /// The addresses that applications use.
+    #[serde(default)]
+    pub services: Services,
+
+    /// The pods: a checked subset of a pod template, at the paths a pod template has.
+    #[serde(default)]
+    pub template: Template,
+
+    /// Labels and annotations for every object the operator makes for this set, such as a cost centre.
+    #[serde(default, skip_serializing_if = "Metadata::is_empty")]
+    pub common_metadata: Metadata,
+
+    /// While true the operator only looks: no role changes, no failover, no write to any object of the set; status
+    /// goes on. A master that restarts meanwhile stays fenced. May change at any time.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+fn two() -> i32 {
+    2
+}
+
+impl RedisReplicaSetSpec {
+    /// A spec with this image and every default, as the apiserver would store it.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self { image: image.into(), replicas: two(), ..Self::default() }
+    }
+}
+
+/// An object of the set's own namespace.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LocalRef {
+    /// Name of the Secret. Takes effect in a pod when it is made anew.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// `requests` and `limits` of the Redis container.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Resources {
+    /// What the scheduler sets aside for Redis, by resource name. Takes effect in a pod when it is made anew.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "shapes::quantities")]
+    pub requests: BTreeMap<String, Quantity>,
+
+    /// What Redis may use at most, by resource name; memory is at least 64Mi. Redis's maxmemory is 75 % of the memory
+    /// limit unless config names it. Takes effect in a pod when it is made anew.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "shapes::quantities")]
+    pub limits: BTreeMap<String, Quantity>,
+}
+
+impl Resources {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.limits.is_empty()
+    }
+}
+
+/// The volume of each pod.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Storage {
+    /// Size of one volume, a quantity from 128Mi to 64Ti; an append-only file needs about three times the data while
+    /// it is rewritten. Can only grow.
+    #[schemars(schema_with = "shapes::size")]
+    pub size: Quantity,
+
+    /// StorageClass of the volumes; absent is the cluster's default class. Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub storage_class_name: Option<String>,
+
+    /// ReadWriteOnce, or ReadWriteOncePod where the driver can: then the storage too admits one pod only. Immutable.
+    pub access_mode: AccessMode,
+
+    /// What becomes of volumes that no pod needs any more.
+    pub retention: VolumeRetention,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            size: Quantity("1Gi".into()),
+            storage_class_name: None,
+            access_mode: AccessMode::default(),
+            retention: VolumeRetention::default(),
+        }
+    }
+}
+
+/// What becomes of volumes that no pod needs any more.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct VolumeRetention {
+    /// Retain or Delete the volumes after the set is deleted. May change at any time.
+    pub when_deleted: Retain,
+    /// Retain or Delete the volumes of replicas that were scaled away. May change at any time.
+    pub when_scaled: Retain,
+}
+
+/// How Redis writes its append-only file.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Persistence {
+    /// When the append-only file is flushed to disk: everysec may lose a second of one pod's own writes if its node
+    /// dies, always answers a write after the flush. Applied to running servers where Redis can, else when a pod is
+    /// made anew.
+    pub append_fsync: AppendFsync,
+}
+
+/// The application's login.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Auth {
+    /// The application's user: all keys and channels, no administrative or dangerous commands. Take default for
+    /// clients that send only a password; otherwise Redis's user default is off. May change at any time.
+    #[schemars(length(min = 1, max = 64), regex(pattern = shapes::USER))]
+    pub username: String,
+
+    /// Where the user's password comes from; read, never written. Absent: the operator generates the password into
+    /// the Secret that status.binding names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyRef>,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { username: "app".into(), secret_ref: None }
+    }
+}
+
+/// A key of a Secret in the set's own namespace.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// Name of the Secret. May change at any time.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// Key in the Secret. May change at any time.
+    #[serde(default = "password")]
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+fn password() -> String {
+    "password".into()
+}
+
+words! {
+    /// When the kubelet fetches the image.
+    #[derive(Default)]
+    pub enum ImagePullPolicy {
+        /// At each start of a pod.
+        Always = "Always",
+        /// If the node has it not.
+        #[default]
+        IfNotPresent = "IfNotPresent",
+        /// The node must have it.
+        Never = "Never",
+    }
+
+    /// Access mode of a volume.
+    #[derive(Default)]
+    pub enum AccessMode {
+        /// One node at a time.
+        #[default]
+        ReadWriteOnce = "ReadWriteOnce",
+        /// One pod at a time.
+        ReadWriteOncePod = "ReadWriteOncePod",
+    }
+
+    /// Keep a volume, or delete it with its data.
+    #[derive(Default)]
+    pub enum Retain {
+        /// Keep it: nothing of ours deletes data that nobody asked to delete.
+        #[default]
+        Retain = "Retain",
+        /// Delete it.
+        Delete = "Delete",
+    }
+
+    /// Redis's word for when the append-only file is flushed.
+    #[derive(Default)]
+    pub enum AppendFsync {
+        /// Once a second.
+        #[default]
+        Everysec = "everysec",
+        /// Before each reply.
+        Always = "always",
+    }
+}

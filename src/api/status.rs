@@ -1,0 +1,330 @@
+//! `status`: what was seen, and who is master.
+//!
+//! The fields marked *compare-and-set* are the authority: they change only together with the object's
+//! resourceVersion, before the effect they announce. All others are observations. Offsets and other numbers that
+//! always move are not here: they are metrics, so that a quiet set writes nothing.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::words::words;
+
+/// What was seen of one set, and who is its master.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RedisReplicaSetStatus {
+    /// The generation of spec that the rest of status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// Rises by one with every grant of the master's role (compare-and-set).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
+
+    /// Who is master (compare-and-set).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master: Option<Identity>,
+
+    /// Members that can hold a confirmed write, at most 200 (compare-and-set).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub electors: Vec<Elector>,
+
+    /// The numbers in force for confirming and for taking writes (compare-and-set).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<Quorum>,
+
+    /// Where each lineage began, newest first, at most 10 (compare-and-set).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub histories: Vec<History>,
+
+    /// The role change under way; absent when idle (compare-and-set).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+
+    /// What the set was last known to have; guards against an empty or unknown pod becoming master.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub high_water_mark: Option<HighWaterMark>,
+
+    /// Core replicas that exist, the master not counted; read by kubectl scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+
+    /// Replicas that are in sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<i32>,
+
+    /// Label selector of the replicas' pods; read by a HorizontalPodAutoscaler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+
+    /// What the servers say they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<ServerVersion>,
+
+    /// The addresses an application uses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+
+    /// The Secret an application needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub binding: Option<Binding>,
+
+    /// Every pod, by ordinal, at most 200.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub members: Vec<MemberStatus>,
+
+    /// What of spec.config and of the operator's own settings is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<ConfigStatus>,
+
+    /// Every condition, in the order of the reference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// One member: the process is known by its pod, the data by its volume.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// Name of the pod.
+    pub name: String,
+    /// UID of the pod.
+    pub uid: String,
+    /// UID of the pod's claim.
+    pub volume: String,
+}
+
+/// A member that can hold a confirmed write.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Elector {
+    /// Name of the pod.
+    pub name: String,
+    /// UID of the pod.
+    pub uid: String,
+    /// UID of the pod's claim.
+    pub volume: String,
+    /// True until it was seen to hold everything the master had when it was attached: it counts, but does not vote.
+    #[serde(default)]
+    pub learner: bool,
+}
+
+/// The numbers in force for confirming and for taking writes.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Quorum {
+    /// The k for which a write confirmed by WAIT k survives any failover.
+    pub wait: i32,
+    /// The value of min-replicas-to-write in force on the master.
+    pub min_replicas_to_write: i32,
+    /// True while that value is lower than it should be, because replicas are missing.
+    pub degraded: bool,
+}
+
+/// The beginning of one lineage of the replication stream.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct History {
+    /// Redis's replication id.
+    pub replid: String,
+    /// Offset at which the lineage began, bytes.
+    pub began: i64,
+    /// Epoch in which it began.
+    pub epoch: i64,
+}
+
+/// A role change under way. How far it got is seen in the world, not written here.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// Bootstrap or Grant.
+    pub kind: OperationKind,
+    /// The master before, if another pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The pod that is to be master.
+    pub to: String,
+    /// The epoch it makes.
+    pub epoch: i64,
+    /// Why.
+    pub reason: OperationReason,
+    /// When it was begun, microseconds.
+    pub started_at: MicroTime,
+}
+
+/// What the set was last known to have.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct HighWaterMark {
+    /// Epoch of the observation.
+    pub epoch: i64,
+    /// Replication id of the master then.
+    pub replid: String,
+    /// Largest offset that a replica, or without replicas the master, was seen to hold, bytes.
+    pub offset: i64,
+    /// Number of keys of the master.
+    pub keys: i64,
+    /// When it was seen.
+    pub at: Time,
+}
+
+/// What the servers say they are.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerVersion {
+    /// Redis or Valkey.
+    pub engine: String,
+    /// The master's version, else the lowest pod's that answers.
+    pub version: String,
+    /// True while pods differ.
+    pub mixed: bool,
+}
+
+/// The addresses an application uses.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoints {
+    /// Host and port of the master's Service.
+    pub master: String,
+    /// Host and port of the replicas' Service.
+    pub replicas: String,
+    /// When the EndpointSlices were first seen to show exactly the master's pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub converged_at: Option<MicroTime>,
+}
+
+/// The Secret an application needs, in the layout of the Service Binding specification.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Binding {
+    /// Name of the Secret.
+    pub name: String,
+}
+
+/// One pod as it was seen.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberStatus {
+    /// Name of the pod.
+    pub name: String,
+    /// UID of the pod; absent while there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Tier of the pod.
+    pub tier: String,
+    /// master, replica or fenced, as the pod's label.
+    pub role: Role,
+    /// The pod it replicates from; absent for the master and the fenced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Node of the pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Zone of the pod, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// What it is doing.
+    pub state: MemberState,
+    /// Since when it does so.
+    pub since: Time,
+    /// Template revision of the pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Only if there is something to say, at most 256 characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub message: Option<String>,
+}
+
+/// What of the configuration is in force.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigStatus {
+    /// Revision of redis.conf that running servers follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_revision: Option<String>,
+    /// Directives that wait for pods to be made anew, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub pending_restart: Vec<String>,
+    /// Values that were derived from something else, with the reason, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub derived: Vec<Derived>,
+}
+
+/// A value that was derived from something else.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Derived {
+    /// The directive.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// From what and why.
+    pub reason: String,
+}
+
+words! {
+    /// Kind of a role change.
+    pub enum OperationKind {
+        /// The first master of a new set.
+        Bootstrap = "Bootstrap",
+        /// The recorded master's role given again.
+        Grant = "Grant",
+    }
+
+    /// Why a role change was begun.
+    pub enum OperationReason {
+        /// A new set.
+        New = "New",
+        /// The master's process was started again.
+        Restarted = "Restarted",
+        /// All pods were started again, or the volumes outlived their set.
+        ColdStart = "ColdStart",
+    }
+
+    /// Role of a pod, also its label.
+    #[derive(Default)]
+    pub enum Role {
+        /// Takes writes.
+        Master = "master",
+        /// Replicates.
+        Replica = "replica",
+        /// Neither.
+        #[default]
+        Fenced = "fenced",
+    }
+
+    /// What a pod is doing.
+    #[derive(Default)]
+    pub enum MemberState {
+        /// The pod or its container is not running yet.
+        #[default]
+        Starting = "Starting",
+        /// Redis reads its data.
+        Loading = "Loading",
+        /// It receives a full resync.
+        Syncing = "Syncing",
+        /// It is further behind than services.replicas.maxLag.
+        Lagging = "Lagging",
+        /// It follows the master.
+        InSync = "InSync",
+        /// It cannot reach its parent.
+        LinkDown = "LinkDown",
+        /// It does not answer the operator.
+        Unreachable = "Unreachable",
+        /// It waits for the operator to give it a role.
+        Fenced = "Fenced",
+        /// The pod does not exist.
+        Gone = "Gone",
+        /// The master takes writes.
+        Serving = "Serving",
+    }
+}

@@ -1,0 +1,3 @@
+//! The operator of `RedisReplicaSet`.
+
+pub mod names;

@@ -1,0 +1,3 @@
+//! The `redis-operator` binary.
+
+fn main() {}

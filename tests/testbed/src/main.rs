@@ -1,0 +1,3 @@
+//! `cargo testbed`: a real Kubernetes on one machine.
+
+fn main() {}
