@@ -117,7 +117,21 @@ fn the_rendered_manifest_has_one_of_each_object_and_the_definition_of_the_code()
         .find(|object| object["kind"] == "CustomResourceDefinition")
         .expect("asserted above");
     let code = serde_json::to_value(redis_operator::api::crd()).expect("a definition is JSON");
-    assert!(definition["spec"] == code["spec"], "deploy/install.yaml is out of date: run make generate");
+    let (found, wanted) = (without_floats(&definition["spec"]), without_floats(&code["spec"]));
+    assert!(found == wanted, "deploy/install.yaml is out of date: run make generate");
+}
+
+/// The value with every number as YAML tools write it: `100.0` of the schema comes out of Helm as `100`.
+fn without_floats(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => Value::String(number.as_f64().map_or_else(String::new, |n| n.to_string())),
+        Value::Array(list) => list.iter().map(without_floats).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, inner)| (key.clone(), without_floats(inner)))
+            .collect(),
+        other => other.clone(),
+    }
 }
 
 #[test]
