@@ -1,3 +1,4 @@
 //! The operator of `RedisReplicaSet`.
 
+pub mod api;
 pub mod names;

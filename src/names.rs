@@ -215,7 +215,15 @@ mod tests {
     fn an_ordinal_is_read_only_from_a_pod_of_this_set() {
         assert_eq!(ordinal("cache", "cache-0"), Some(0));
         assert_eq!(ordinal("cache", "cache-12"), Some(12));
-        for other in ["cache", "cache-", "cache-01", "cache-edge-0", "cachet-0", "cache-+1", "other-0"] {
+        for other in [
+            "cache",
+            "cache-",
+            "cache-01",
+            "cache-edge-0",
+            "cachet-0",
+            "cache-+1",
+            "other-0",
+        ] {
             assert_eq!(ordinal("cache", other), None, "{other}");
         }
     }
