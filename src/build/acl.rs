@@ -153,22 +153,37 @@ mod tests {
     fn named(username: &str) -> Cluster {
         let mut spec = RedisReplicaSetSpec::new("redis:8.2");
         spec.auth.username = username.into();
-        Cluster { name: "cache".into(), namespace: "shop".into(), uid: "6f0c".into(), generation: 1, spec }
+        Cluster {
+            name: "cache".into(),
+            namespace: "shop".into(),
+            uid: "6f0c".into(),
+            generation: 1,
+            spec,
+        }
     }
 
     fn hashes(application: bool) -> Hashes {
         let of = |text: &str| Password::new(text).unwrap().hash();
-        Hashes { operator: of("o"), probe: of("p"), application: application.then(|| of("a")) }
+        Hashes {
+            operator: of("o"),
+            probe: of("p"),
+            application: application.then(|| of("a")),
+        }
     }
 
     #[test]
     fn default_is_off_unless_it_is_the_applications_login() {
         let users = |name, login| -> Vec<String> {
             let text = file(&named(name), &hashes(login)).unwrap();
-            text.lines().map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" ")).collect()
+            text.lines()
+                .map(|line| line.split(' ').take(3).collect::<Vec<_>>().join(" "))
+                .collect()
         };
         let own = ["user rrs-operator on", "user rrs-probe on"];
-        assert_eq!(users("app", true), [&["user default off"], &own[..], &["user app on"]].concat());
+        assert_eq!(
+            users("app", true),
+            [&["user default off"], &own[..], &["user app on"]].concat()
+        );
         assert_eq!(users("app", false), [&["user default off"], &own[..]].concat());
         assert_eq!(users("default", true), [&own[..], &["user default on"]].concat());
         assert_eq!(users("default", false), [&["user default off"], &own[..]].concat());
@@ -176,8 +191,19 @@ mod tests {
 
     #[test]
     fn a_user_name_that_could_be_ours_or_break_a_line_is_refused() {
-        for name in ["", "rrs-operator", "rrs-x", "a b", "a\nuser b on nopass", "ä", &"a".repeat(65)] {
-            assert_eq!(file(&named(name), &hashes(true)), Err(BuildError::UserName(name.into())));
+        for name in [
+            "",
+            "rrs-operator",
+            "rrs-x",
+            "a b",
+            "a\nuser b on nopass",
+            "ä",
+            &"a".repeat(65),
+        ] {
+            assert_eq!(
+                file(&named(name), &hashes(true)),
+                Err(BuildError::UserName(name.into()))
+            );
         }
     }
 
@@ -187,7 +213,10 @@ mod tests {
         let hash = "#87428fc522803d31065e7bce3cf03fe475096631e5e07bbd7a0fde60c4cf25c7";
         let password = Password::new("a\n").unwrap();
         assert_eq!(password.hash().rule(), hash);
-        assert_eq!(format!("{password:?} {:?}", password.hash()), "Password(..) PasswordHash(..)");
+        assert_eq!(
+            format!("{password:?} {:?}", password.hash()),
+            "Password(..) PasswordHash(..)"
+        );
         assert_eq!(Password::new(""), Err(BadPassword::Empty));
         assert_eq!(Password::new(vec![b'a'; 513]), Err(BadPassword::TooLong(513)));
         assert_eq!(Password::new(vec![0xff; 512]).unwrap().expose().len(), 512);

@@ -13,7 +13,11 @@ use crate::names;
 /// Builds it.
 pub fn build(cluster: &Cluster, conf: &Conf) -> ConfigMap {
     ConfigMap {
-        metadata: meta::object(cluster, Component::Config, names::config_map(&cluster.name, &conf.revision)),
+        metadata: meta::object(
+            cluster,
+            Component::Config,
+            names::config_map(&cluster.name, &conf.revision),
+        ),
         immutable: Some(true),
         data: Some(meta::map([(names::CONF_KEY, conf.text.as_str())])),
         ..ConfigMap::default()

@@ -10,7 +10,11 @@ use crate::names;
 /// Builds it. A pod that is not Ready is evicted only while the budget holds: it may be the copy that the others need.
 pub fn build(cluster: &Cluster) -> PodDisruptionBudget {
     PodDisruptionBudget {
-        metadata: meta::object(cluster, Component::DisruptionBudget, names::disruption_budget(&cluster.name)),
+        metadata: meta::object(
+            cluster,
+            Component::DisruptionBudget,
+            names::disruption_budget(&cluster.name),
+        ),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(meta::label_selector(meta::set_selector(cluster))),

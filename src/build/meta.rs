@@ -92,7 +92,10 @@ pub fn core_selector(cluster: &Cluster) -> Map {
 
 /// A selector in the form that StatefulSets and budgets take.
 pub fn label_selector(labels: Map) -> LabelSelector {
-    LabelSelector { match_labels: Some(labels), match_expressions: None }
+    LabelSelector {
+        match_labels: Some(labels),
+        match_expressions: None,
+    }
 }
 
 /// The set as the one controller of a child. `blockOwnerDeletion` stays unset: where that permission is enforced it
@@ -117,8 +120,13 @@ pub fn seal<K: Serialize>(object: &K) -> Result<Value, BuildError> {
     let mut value = serde_json::to_value(object).map_err(|error| BuildError::NotAnObject(error.to_string()))?;
     let revision = short_hash(value.to_string().as_bytes());
     let not_an_object = || BuildError::NotAnObject("it has no metadata".into());
-    let metadata = value.get_mut("metadata").and_then(Value::as_object_mut).ok_or_else(not_an_object)?;
-    let annotations = metadata.entry("annotations").or_insert_with(|| Value::Object(serde_json::Map::new()));
+    let metadata = value
+        .get_mut("metadata")
+        .and_then(Value::as_object_mut)
+        .ok_or_else(not_an_object)?;
+    let annotations = metadata
+        .entry("annotations")
+        .or_insert_with(|| Value::Object(serde_json::Map::new()));
     let annotations = annotations.as_object_mut().ok_or_else(not_an_object)?;
     annotations.insert(annotation::REVISION.into(), Value::String(revision));
     Ok(value)
@@ -131,12 +139,18 @@ pub fn short_hash(content: &[u8]) -> String {
 
 /// A map of borrowed pairs.
 pub fn map<const N: usize>(pairs: [(&str, &str); N]) -> Map {
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// All of the maps in one; a later one wins.
 pub fn merged<'a>(maps: impl IntoIterator<Item = &'a Map>) -> Map {
-    maps.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+    maps.into_iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// `None` for an empty map, which an apiserver does not store.

@@ -159,7 +159,14 @@ pub fn all(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Vec<Object>, BuildE
 /// # Errors
 /// As [`all`].
 pub fn objects(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Objects, BuildError> {
-    let Inputs { conf, master, epoch, reads, pods, claim_size } = *inputs;
+    let Inputs {
+        conf,
+        master,
+        epoch,
+        reads,
+        pods,
+        claim_size,
+    } = *inputs;
     Ok(Objects {
         config_map: config_map::build(cluster, conf),
         nodes: services::nodes(cluster),
@@ -177,7 +184,14 @@ impl Objects {
     /// # Errors
     /// [`BuildError::NotAnObject`], which no object of ours is.
     pub fn sealed(self) -> Result<Vec<Object>, BuildError> {
-        let Self { config_map, nodes, vip, replicas, disruption_budget, stateful_set } = self;
+        let Self {
+            config_map,
+            nodes,
+            vip,
+            replicas,
+            disruption_budget,
+            stateful_set,
+        } = self;
         Ok(vec![
             object(Kind::ConfigMap, manager::OBJECTS, &config_map)?,
             object(Kind::Service, manager::OBJECTS, &nodes)?,
@@ -191,6 +205,15 @@ impl Objects {
 
 fn object<K: Serialize>(kind: Kind, manager: &'static str, object: &K) -> Result<Object, BuildError> {
     let value = meta::seal(object)?;
-    let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(Object { kind, name, manager, value })
+    let name = value
+        .pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    Ok(Object {
+        kind,
+        name,
+        manager,
+        value,
+    })
 }

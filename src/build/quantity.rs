@@ -14,7 +14,9 @@ pub fn parse(text: &str) -> Option<Nano> {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(rest.len());
     let (number, suffix) = rest.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -48,15 +50,28 @@ impl Scale {
         const UP: [&str; 7] = ["", "k", "M", "G", "T", "P", "E"];
         const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
         const DOWN: [&str; 4] = ["", "m", "u", "n"];
-        let place = |list: &[&str]| list.iter().position(|s| *s == suffix).and_then(|at| u32::try_from(at).ok());
+        let place = |list: &[&str]| {
+            list.iter()
+                .position(|s| *s == suffix)
+                .and_then(|at| u32::try_from(at).ok())
+        };
         if let Some(at) = place(&UP) {
-            return Some(Self { up: 1000_i128.pow(at), down: 1 });
+            return Some(Self {
+                up: 1000_i128.pow(at),
+                down: 1,
+            });
         }
         if let Some(at) = place(&BINARY) {
-            return Some(Self { up: 1024_i128.pow(at), down: 1 });
+            return Some(Self {
+                up: 1024_i128.pow(at),
+                down: 1,
+            });
         }
         if let Some(at) = place(&DOWN) {
-            return Some(Self { up: 1, down: 1000_i128.pow(at) });
+            return Some(Self {
+                up: 1,
+                down: 1000_i128.pow(at),
+            });
         }
         Self::exponent(suffix.strip_prefix(['e', 'E'])?)
     }
@@ -65,7 +80,11 @@ impl Scale {
     fn exponent(text: &str) -> Option<Self> {
         let exponent: i32 = text.parse().ok()?;
         let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
-        Some(if exponent < 0 { Self { up: 1, down: power } } else { Self { up: power, down: 1 } })
+        Some(if exponent < 0 {
+            Self { up: 1, down: power }
+        } else {
+            Self { up: power, down: 1 }
+        })
     }
 }
 
@@ -86,13 +105,18 @@ mod tests {
             ["1E", "1000P", "1e18"],
         ] {
             let read: Vec<_> = same.iter().map(|text| parse(text)).collect();
-            assert!(read[0].is_some() && read.iter().all(|nano| *nano == read[0]), "{same:?} {read:?}");
+            assert!(
+                read[0].is_some() && read.iter().all(|nano| *nano == read[0]),
+                "{same:?} {read:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_quantity_is_none() {
-        for text in ["", ".", "Gi", "1gi", "1 Gi", "1GiB", "1.2.3", "abc", "1e", "--1", "1e999", "0x10", "1Gi "] {
+        for text in [
+            "", ".", "Gi", "1gi", "1 Gi", "1GiB", "1.2.3", "abc", "1e", "--1", "1e999", "0x10", "1Gi ",
+        ] {
             assert_eq!(parse(text), None, "{text:?}");
         }
     }

@@ -62,7 +62,11 @@ impl Internal {
 
     /// The hashes for users.acl, with the application's where it is known.
     pub fn hashes(&self, application: Option<PasswordHash>) -> Hashes {
-        Hashes { operator: self.operator.hash(), probe: self.probe.hash(), application }
+        Hashes {
+            operator: self.operator.hash(),
+            probe: self.probe.hash(),
+            application,
+        }
     }
 }
 
@@ -76,7 +80,9 @@ pub fn password(secret: &Secret, key: &str) -> Result<Password, Unusable> {
 
 fn value<'a>(secret: &'a Secret, key: &str) -> Result<&'a [u8], Unusable> {
     let found = secret.data.as_ref().and_then(|data| data.get(key));
-    found.map(|bytes| bytes.0.as_slice()).ok_or_else(|| Unusable::KeyMissing(key.into()))
+    found
+        .map(|bytes| bytes.0.as_slice())
+        .ok_or_else(|| Unusable::KeyMissing(key.into()))
 }
 
 /// `<set>-internal`. Pods mount only its users.acl.
@@ -86,12 +92,16 @@ fn value<'a>(secret: &'a Secret, key: &str) -> Result<&'a [u8], Unusable> {
 pub fn internal(cluster: &Cluster, logins: &Internal, application: Option<PasswordHash>) -> Result<Secret, BuildError> {
     let users = acl::file(cluster, &logins.hashes(application))?;
     let metadata = meta::object(cluster, Component::Credentials, names::internal_secret(&cluster.name));
-    Ok(secret(metadata, "Opaque", [
-        (internal_key::OPERATOR, logins.operator.expose().to_vec()),
-        (internal_key::PROBE, logins.probe.expose().to_vec()),
-        (internal_key::LINK, hex::encode(*logins.link_key).into_bytes()),
-        (internal_key::ACL, users.into_bytes()),
-    ]))
+    Ok(secret(
+        metadata,
+        "Opaque",
+        [
+            (internal_key::OPERATOR, logins.operator.expose().to_vec()),
+            (internal_key::PROBE, logins.probe.expose().to_vec()),
+            (internal_key::LINK, hex::encode(*logins.link_key).into_bytes()),
+            (internal_key::ACL, users.into_bytes()),
+        ],
+    ))
 }
 
 /// `<set>-app`, made where the spec names no Secret: all that an application needs, as the Service Binding
@@ -104,20 +114,32 @@ pub fn app(cluster: &Cluster, password: &Password) -> Secret {
     uri.extend_from_slice(password.expose());
     uri.extend_from_slice(format!("@{host}:{}", names::REDIS_PORT).as_bytes());
     let metadata = meta::object(cluster, Component::Credentials, names::app_secret(&cluster.name));
-    secret(metadata, app_key::SECRET_TYPE, [
-        (app_key::TYPE, names::COMPONENT.into()),
-        (app_key::HOST, host.into_bytes()),
-        (app_key::PORT, names::REDIS_PORT.to_string().into_bytes()),
-        (app_key::USERNAME, username.clone().into_bytes()),
-        (app_key::PASSWORD, password.expose().to_vec()),
-        (app_key::URI, uri),
-        (app_key::REPLICAS_HOST, replicas.into_bytes()),
-    ])
+    secret(
+        metadata,
+        app_key::SECRET_TYPE,
+        [
+            (app_key::TYPE, names::COMPONENT.into()),
+            (app_key::HOST, host.into_bytes()),
+            (app_key::PORT, names::REDIS_PORT.to_string().into_bytes()),
+            (app_key::USERNAME, username.clone().into_bytes()),
+            (app_key::PASSWORD, password.expose().to_vec()),
+            (app_key::URI, uri),
+            (app_key::REPLICAS_HOST, replicas.into_bytes()),
+        ],
+    )
 }
 
 fn secret<const N: usize>(metadata: ObjectMeta, type_: &str, data: [(&str, Vec<u8>); N]) -> Secret {
-    let data: BTreeMap<_, _> = data.into_iter().map(|(key, value)| (key.to_owned(), ByteString(value))).collect();
-    Secret { metadata, type_: Some(type_.into()), data: Some(data), ..Secret::default() }
+    let data: BTreeMap<_, _> = data
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), ByteString(value)))
+        .collect();
+    Secret {
+        metadata,
+        type_: Some(type_.into()),
+        data: Some(data),
+        ..Secret::default()
+    }
 }
 
 #[cfg(test)]
@@ -127,7 +149,13 @@ mod tests {
 
     fn cluster() -> Cluster {
         let spec = RedisReplicaSetSpec::new("redis:8.2");
-        Cluster { name: "cache".into(), namespace: "shop".into(), uid: "6f0c".into(), generation: 1, spec }
+        Cluster {
+            name: "cache".into(),
+            namespace: "shop".into(),
+            uid: "6f0c".into(),
+            generation: 1,
+            spec,
+        }
     }
 
     #[test]

@@ -58,7 +58,10 @@ pub fn nodes(cluster: &Cluster) -> Service {
         ports: Some(vec![port(None)]),
         ..ServiceSpec::default()
     };
-    service(meta::object(cluster, Component::Nodes, names::nodes_service(&cluster.name)), spec)
+    service(
+        meta::object(cluster, Component::Nodes, names::nodes_service(&cluster.name)),
+        spec,
+    )
 }
 
 /// A pod by the label that Kubernetes writes, of which there is one.
@@ -102,5 +105,9 @@ fn port(node_port: Option<i32>) -> ServicePort {
 }
 
 fn service(metadata: ObjectMeta, spec: ServiceSpec) -> Service {
-    Service { metadata, spec: Some(spec), ..Service::default() }
+    Service {
+        metadata,
+        spec: Some(spec),
+        ..Service::default()
+    }
 }

@@ -37,7 +37,10 @@ pub fn build(
             replicas: Some(i32::try_from(pods).unwrap_or(i32::MAX)),
             service_name: Some(names::nodes_service(&cluster.name)),
             pod_management_policy: Some("Parallel".into()),
-            update_strategy: Some(StatefulSetUpdateStrategy { type_: Some("OnDelete".into()), rolling_update: None }),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("OnDelete".into()),
+                rolling_update: None,
+            }),
             persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
                 when_deleted: Some(retention.when_deleted.as_str().into()),
                 when_scaled: Some(retention.when_scaled.as_str().into()),

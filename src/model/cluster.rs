@@ -38,9 +38,16 @@ impl Cluster {
     pub fn new(object: &RedisReplicaSet) -> Result<Self, InvalidSet> {
         let meta = object.meta();
         let name = meta.name.clone().unwrap_or_default();
-        let missing = |field| InvalidSet { name: name.clone(), field };
+        let missing = |field| InvalidSet {
+            name: name.clone(),
+            field,
+        };
         Ok(Self {
-            name: meta.name.clone().filter(|name| !name.is_empty()).ok_or_else(|| missing("name"))?,
+            name: meta
+                .name
+                .clone()
+                .filter(|name| !name.is_empty())
+                .ok_or_else(|| missing("name"))?,
             namespace: meta.namespace.clone().ok_or_else(|| missing("namespace"))?,
             uid: meta.uid.clone().ok_or_else(|| missing("uid"))?,
             generation: meta.generation.ok_or_else(|| missing("generation"))?,
@@ -74,7 +81,10 @@ mod tests {
     #[test]
     fn a_stored_object_becomes_a_cluster() {
         let cluster = Cluster::new(&stored()).unwrap();
-        assert_eq!((cluster.name.as_str(), cluster.namespace.as_str(), cluster.uid.as_str()), ("cache", "shop", "6f0c"));
+        assert_eq!(
+            (cluster.name.as_str(), cluster.namespace.as_str(), cluster.uid.as_str()),
+            ("cache", "shop", "6f0c")
+        );
         assert_eq!((cluster.replicas(), cluster.pods()), (2, 3));
     }
 

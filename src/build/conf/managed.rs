@@ -38,8 +38,16 @@ const MANAGED: &[&str] = &[
 ];
 
 /// Families of the same.
-const MANAGED_PREFIXES: &[&str] =
-    &["append", "bind", "min-replicas-", "min-slaves-", "repl-backlog-", "replica-announce-", "slave-announce-", "tls-"];
+const MANAGED_PREFIXES: &[&str] = &[
+    "append",
+    "bind",
+    "min-replicas-",
+    "min-slaves-",
+    "repl-backlog-",
+    "replica-announce-",
+    "slave-announce-",
+    "tls-",
+];
 
 /// Directives that load code or files, rename or open commands, or reach out of the container.
 const FORBIDDEN: &[&str] = &["include", "proc-title-template", "rename-command"];
@@ -50,7 +58,9 @@ const FORBIDDEN_PREFIXES: &[&str] = &["enable-", "loadmodule", "oom-score-adj", 
 /// Whether the writer refuses the directive from a person.
 pub fn is_reserved(directive: &str) -> bool {
     [MANAGED, FORBIDDEN].iter().any(|names| names.contains(&directive))
-        || [MANAGED_PREFIXES, FORBIDDEN_PREFIXES].iter().any(|list| list.iter().any(|start| directive.starts_with(start)))
+        || [MANAGED_PREFIXES, FORBIDDEN_PREFIXES]
+            .iter()
+            .any(|list| list.iter().any(|start| directive.starts_with(start)))
 }
 
 /// Whether the text is a directive's name: lower-case letters, digits and `-`, at most 64 of them, a letter first.

@@ -61,7 +61,11 @@ pub fn build(cluster: &Cluster) -> Result<Conf, BuildError> {
         writer.line(key, arguments(key, value));
     }
     let text = writer.finish();
-    Ok(Conf { revision: revision(&text), text, derived })
+    Ok(Conf {
+        revision: revision(&text),
+        text,
+        derived,
+    })
 }
 
 /// Short hash of a redis.conf.
@@ -101,8 +105,14 @@ fn server(writer: &mut Writer, cluster: &Cluster) {
     // Every user has a password and `default` is off, so the mode would only refuse the pod's own address.
     writer.line("protected-mode", ["no"]);
     writer.line("dir", [names::DATA_DIR]);
-    writer.line("aclfile", [format!("{}/{}", names::CONF_DIR, names::internal_key::ACL).as_str()]);
-    writer.line("shutdown-timeout", [Grace::of(cluster).shutdown_seconds.to_string().as_str()]);
+    writer.line(
+        "aclfile",
+        [format!("{}/{}", names::CONF_DIR, names::internal_key::ACL).as_str()],
+    );
+    writer.line(
+        "shutdown-timeout",
+        [Grace::of(cluster).shutdown_seconds.to_string().as_str()],
+    );
     writer.line("busy-reply-threshold", ["5000"]);
 }
 
@@ -110,7 +120,10 @@ fn replication(writer: &mut Writer) {
     let (host, port) = FENCED_MASTER;
     writer.line("replicaof", [host, port.to_string().as_str()]);
     writer.line("min-replicas-to-write", [FENCED_MIN_REPLICAS.to_string().as_str()]);
-    writer.line("min-replicas-max-lag", [MIN_REPLICAS_MAX_LAG_SECONDS.to_string().as_str()]);
+    writer.line(
+        "min-replicas-max-lag",
+        [MIN_REPLICAS_MAX_LAG_SECONDS.to_string().as_str()],
+    );
     writer.line("replica-serve-stale-data", ["no"]);
     writer.line("repl-ping-replica-period", ["1"]);
     writer.line("repl-timeout", ["15"]);
@@ -138,8 +151,13 @@ fn maxmemory(cluster: &Cluster) -> Result<Option<Derived>, BuildError> {
     if cluster.spec.config.contains_key("maxmemory") {
         return Ok(None);
     }
-    let Some(limit) = cluster.spec.resources.limits.get("memory") else { return Ok(None) };
-    let refused = || BuildError::Quantity { field: "resources.limits.memory", value: limit.0.clone() };
+    let Some(limit) = cluster.spec.resources.limits.get("memory") else {
+        return Ok(None);
+    };
+    let refused = || BuildError::Quantity {
+        field: "resources.limits.memory",
+        value: limit.0.clone(),
+    };
     let bytes = quantity::bytes(&limit.0).ok_or_else(refused)?;
     let megabytes = u128::from(bytes) * MAXMEMORY_PERCENT / 100 >> 20;
     Ok(Some(Derived {
@@ -153,9 +171,17 @@ fn maxmemory(cluster: &Cluster) -> Result<Option<Derived>, BuildError> {
 /// A person's value as the arguments of a line. Redis takes one argument, whatever is in it, except for the few
 /// directives that have several words, which 7.0.0 takes only apart; later servers take them both ways.
 fn arguments<'a>(directive: &str, value: &'a str) -> Vec<&'a str> {
-    const SEVERAL: &[&str] = &["client-output-buffer-limit", "latency-tracking-info-percentiles", "save"];
+    const SEVERAL: &[&str] = &[
+        "client-output-buffer-limit",
+        "latency-tracking-info-percentiles",
+        "save",
+    ];
     let words: Vec<_> = value.split_ascii_whitespace().collect();
-    if SEVERAL.contains(&directive) && !words.is_empty() { words } else { vec![value] }
+    if SEVERAL.contains(&directive) && !words.is_empty() {
+        words
+    } else {
+        vec![value]
+    }
 }
 
 #[cfg(test)]

@@ -142,7 +142,18 @@ mod tests {
 
     #[test]
     fn the_hostile_values_are_arguments_and_nothing_else() {
-        for value in ["", "a\nappendonly no", "\"", "\\", "\\x41", "' x", "\"\nrequirepass x\n\"", "\0", "\u{202e}é", "# no"] {
+        for value in [
+            "",
+            "a\nappendonly no",
+            "\"",
+            "\\",
+            "\\x41",
+            "' x",
+            "\"\nrequirepass x\n\"",
+            "\0",
+            "\u{202e}é",
+            "# no",
+        ] {
             let mut writer = Writer::default();
             writer.line("maxmemory-policy", [value]);
             let text = writer.finish();

@@ -1,8 +1,8 @@
 //! The Redis container: the image's own entrypoint with our file.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, Lifecycle, LifecycleHandler, ObjectFieldSelector, Probe,
-    ResourceRequirements, SecurityContext, SleepAction, TCPSocketAction,
+    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, Lifecycle, LifecycleHandler, ObjectFieldSelector,
+    Probe, ResourceRequirements, SecurityContext, SleepAction, TCPSocketAction,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -20,7 +20,10 @@ pub fn redis(cluster: &Cluster) -> Container {
         image: Some(spec.image.clone()),
         image_pull_policy: Some(spec.image_pull_policy.as_str().into()),
         args: Some(arguments(cluster)),
-        env: Some(vec![field("POD_NAME", "metadata.name"), field("POD_NAMESPACE", "metadata.namespace")]),
+        env: Some(vec![
+            field("POD_NAME", "metadata.name"),
+            field("POD_NAMESPACE", "metadata.namespace"),
+        ]),
         ports: Some(vec![ContainerPort {
             name: Some(names::CONTAINER.into()),
             container_port: i32::from(names::REDIS_PORT),
@@ -57,7 +60,10 @@ fn field(name: &str, path: &str) -> EnvVar {
     EnvVar {
         name: name.into(),
         value_from: Some(EnvVarSource {
-            field_ref: Some(ObjectFieldSelector { field_path: path.into(), api_version: None }),
+            field_ref: Some(ObjectFieldSelector {
+                field_path: path.into(),
+                api_version: None,
+            }),
             ..EnvVarSource::default()
         }),
         ..EnvVar::default()
@@ -68,7 +74,10 @@ fn field(name: &str, path: &str) -> EnvVar {
 /// the pod is in sync says its readiness gate.
 fn readiness() -> Probe {
     Probe {
-        tcp_socket: Some(TCPSocketAction { port: IntOrString::Int(i32::from(names::REDIS_PORT)), host: None }),
+        tcp_socket: Some(TCPSocketAction {
+            port: IntOrString::Int(i32::from(names::REDIS_PORT)),
+            host: None,
+        }),
         period_seconds: Some(2),
         timeout_seconds: Some(1),
         failure_threshold: Some(3),
@@ -80,7 +89,9 @@ fn readiness() -> Probe {
 fn pre_stop(cluster: &Cluster) -> Lifecycle {
     Lifecycle {
         pre_stop: Some(LifecycleHandler {
-            sleep: Some(SleepAction { seconds: Grace::of(cluster).sleep_seconds }),
+            sleep: Some(SleepAction {
+                seconds: Grace::of(cluster).sleep_seconds,
+            }),
             ..LifecycleHandler::default()
         }),
         ..Lifecycle::default()
@@ -91,7 +102,10 @@ fn restricted() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), add: None }),
+        capabilities: Some(Capabilities {
+            drop: Some(vec!["ALL".into()]),
+            add: None,
+        }),
         ..SecurityContext::default()
     }
 }

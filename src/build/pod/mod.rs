@@ -12,10 +12,10 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::BuildError;
 use super::conf::Conf;
 use super::grace::Grace;
 use super::meta::{self, Component, Map};
-use super::BuildError;
 use crate::model::cluster::Cluster;
 use crate::names::{self, annotation, label};
 
@@ -62,7 +62,9 @@ fn spec(cluster: &Cluster, config_map: &str) -> PodSpec {
         containers: vec![container::redis(cluster)],
         volumes: Some(volumes::of(cluster, config_map)),
         image_pull_secrets: pull_secrets(cluster),
-        readiness_gates: Some(vec![PodReadinessGate { condition_type: names::READINESS_GATE.into() }]),
+        readiness_gates: Some(vec![PodReadinessGate {
+            condition_type: names::READINESS_GATE.into(),
+        }]),
         termination_grace_period_seconds: Some(Grace::of(cluster).total_seconds),
         security_context: Some(security(cluster)),
         automount_service_account_token: Some(false),
@@ -80,8 +82,14 @@ fn spec(cluster: &Cluster, config_map: &str) -> PodSpec {
 
 fn pull_secrets(cluster: &Cluster) -> Option<Vec<LocalObjectReference>> {
     let secrets = &cluster.spec.image_pull_secrets;
-    (!secrets.is_empty())
-        .then(|| secrets.iter().map(|secret| LocalObjectReference { name: secret.name.clone() }).collect())
+    (!secrets.is_empty()).then(|| {
+        secrets
+            .iter()
+            .map(|secret| LocalObjectReference {
+                name: secret.name.clone(),
+            })
+            .collect()
+    })
 }
 
 fn security(cluster: &Cluster) -> PodSecurityContext {
@@ -92,7 +100,10 @@ fn security(cluster: &Cluster) -> PodSecurityContext {
         run_as_group: Some(wanted.run_as_group),
         fs_group: Some(wanted.fs_group),
         fs_group_change_policy: Some(wanted.fs_group_change_policy.as_str().into()),
-        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), localhost_profile: None }),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".into(),
+            localhost_profile: None,
+        }),
         ..PodSecurityContext::default()
     }
 }

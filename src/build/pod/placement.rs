@@ -27,18 +27,29 @@ pub struct Placement {
 pub fn of(cluster: &Cluster) -> Placement {
     let wanted = &cluster.spec.template.spec;
     if !wanted.topology_spread_constraints.is_empty() {
-        let spread = wanted.topology_spread_constraints.iter().map(|constraint| selecting(cluster, constraint));
-        return Placement { affinity: wanted.affinity.clone(), spread: Some(spread.collect()) };
+        let spread = wanted
+            .topology_spread_constraints
+            .iter()
+            .map(|constraint| selecting(cluster, constraint));
+        return Placement {
+            affinity: wanted.affinity.clone(),
+            spread: Some(spread.collect()),
+        };
     }
     let mut affinity = wanted.affinity.clone().unwrap_or_default();
     affinity.pod_anti_affinity.get_or_insert_with(|| apart(cluster));
     let spread = [label::HOSTNAME, label::ZONE].map(|key| evenly(cluster, key));
-    Placement { affinity: Some(affinity), spread: Some(spread.into()) }
+    Placement {
+        affinity: Some(affinity),
+        spread: Some(spread.into()),
+    }
 }
 
 fn selecting(cluster: &Cluster, constraint: &TopologySpreadConstraint) -> TopologySpreadConstraint {
     let mut constraint = constraint.clone();
-    constraint.label_selector.get_or_insert_with(|| meta::label_selector(selector(cluster)));
+    constraint
+        .label_selector
+        .get_or_insert_with(|| meta::label_selector(selector(cluster)));
     constraint
 }
 

@@ -37,10 +37,19 @@ pub fn of(cluster: &Cluster, config_map: &str) -> Vec<Volume> {
                 ..VolumeProjection::default()
             },
         ]),
+        ..ProjectedVolumeSource::default()
     };
     vec![
-        Volume { name: FILES.into(), projected: Some(projected), ..Volume::default() },
-        Volume { name: TMP.into(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() },
+        Volume {
+            name: FILES.into(),
+            projected: Some(projected),
+            ..Volume::default()
+        },
+        Volume {
+            name: TMP.into(),
+            empty_dir: Some(EmptyDirVolumeSource::default()),
+            ..Volume::default()
+        },
     ]
 }
 
@@ -60,5 +69,10 @@ pub fn mounts() -> Vec<VolumeMount> {
 }
 
 fn item(key: &str) -> KeyToPath {
-    KeyToPath { key: key.into(), path: key.into(), mode: Some(READ_ONLY) }
+    KeyToPath {
+        key: key.into(),
+        path: key.into(),
+        mode: Some(READ_ONLY),
+        ..KeyToPath::default()
+    }
 }
