@@ -8,11 +8,12 @@ pub mod client;
 pub mod clients;
 pub mod connection;
 pub mod info;
-
+pub mod probe;
 pub mod roles;
 pub mod secret;
 mod socket;
 
 pub use client::{CallError, Connection};
 pub use connection::{Endpoint, View};
+pub use probe::{Probes, Target};
 pub use secret::{Secret, link_secret};
