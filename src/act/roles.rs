@@ -63,7 +63,7 @@ pub(super) async fn configure(
         let one = BTreeMap::from([(key.clone(), value.clone())]);
         let answer = match on(actor, to, "configure", async |c| roles::set_config(c, &one).await).await {
             Ok(()) => {
-                let shown = facts(actor, to).and_then(|f| f.managed.get(key).cloned());
+                let shown = facts(actor, to).and_then(|f| f.managed.get(key).cloned().flatten());
                 shown.map(Refusal::Shown)
             }
             Err(ActError::Redis { source: CallError::Refused { message, .. }, .. }) if message.contains("immutable") => {

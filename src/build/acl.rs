@@ -88,6 +88,11 @@ impl fmt::Debug for Password {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
+    /// From the SHA-256 of a password, as lower-case hexadecimal.
+    pub fn from_sha256(hex: &str) -> Self {
+        Self(format!("#{hex}"))
+    }
+
     /// The rule that sets the password.
     pub fn rule(&self) -> &str {
         &self.0

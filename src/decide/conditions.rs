@@ -15,7 +15,7 @@ use super::status::converged;
 use super::sync;
 use super::view::View;
 use crate::api::status::{MemberState, RedisReplicaSetStatus};
-use crate::model::observed::{AppSecret, Member, Trouble, Unusable};
+use crate::model::observed::{AppSecret, Trouble, Unusable};
 use crate::model::plan::Note;
 
 /// Without progress for so long, a set counts as stalled.
@@ -92,13 +92,13 @@ fn stamp(view: &View, kind: &str, verdict: Verdict) -> Condition {
 /// The VIP takes writes.
 fn available(view: &View, roles: &Roles) -> Verdict {
     if let Some((master, facts, min)) = view.serving() {
-        let linked = facts.replicas.iter().filter(|r| r.state == "online").count();
+        let linked = facts.replicas.iter().filter(|r| r.online()).count();
         if !converged(view) {
             let shown: Vec<_> = view.observed.vip_pods.iter().map(String::as_str).collect();
             let shown = if shown.is_empty() { "nobody".to_owned() } else { shown.join(", ") };
             return no("VIPNotConverged", format!("the VIP is to show {}, its EndpointSlices show {shown}", master.name));
         }
-        if !facts.aof_write_ok {
+        if !facts.aof.write_ok {
             return no("WritesRefused", format!("MISCONF: {} cannot write its append-only file", master.name));
         }
         if linked < usize::try_from(min).unwrap_or(0) {
@@ -199,7 +199,7 @@ fn stalled(view: &View, roles: &Roles, wanted: &Wanted, config: &Verdict) -> Ver
 fn locked_out(view: &View) -> bool {
     use crate::model::redis::{ProbeError, Seen};
     let running: Vec<_> = view.observed.members.iter().filter(|m| m.pod.as_ref().is_some_and(|p| p.started.is_some())).collect();
-    !running.is_empty() && running.iter().all(|m| matches!(&m.redis, Seen::Unknown { error: ProbeError::Auth(_), .. }))
+    !running.is_empty() && running.iter().all(|m| matches!(&m.redis, Seen::Unknown { error: ProbeError::Auth, .. }))
 }
 
 fn overdue(view: &View, reconciling: &Verdict, stalled: Verdict) -> Verdict {
@@ -252,15 +252,15 @@ fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
 }
 
 fn persistence(view: &View) -> Verdict {
-    let answers = view.observed.members.iter().filter_map(|m| m.facts().map(|f| (m, f))).filter(|(_, f)| !f.loading);
+    let answers = view.observed.members.iter().filter_map(|m| m.facts().map(|f| (m, f))).filter(|(_, f)| f.loading.is_none());
     for (member, facts) in answers {
-        if !facts.aof_enabled {
+        if !facts.aof.enabled {
             return no("AofOff", format!("{}: the append-only file is off", member.name));
         }
-        if !facts.aof_write_ok {
+        if !facts.aof.write_ok {
             return no("WriteFailed", format!("{}: aof_last_write_status is err", member.name));
         }
-        if !facts.aof_rewrite_ok {
+        if !facts.aof.rewrite_ok {
             return no("RewriteFailed", format!("{}: the last rewrite of the append-only file failed", member.name));
         }
     }

@@ -45,7 +45,7 @@ fn retained(view: &View) -> Option<Roles> {
 /// A new set: the lowest ordinal that answers, once it is certain that there is no data.
 fn bootstrap(view: &View) -> Roles {
     let members = &view.observed.members;
-    if let Some(with_data) = members.iter().find(|m| m.facts().is_some_and(|f| !f.loading && f.keys > 0)) {
+    if let Some(with_data) = members.iter().find(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys > 0)) {
         let keys = with_data.facts().map_or(0, |f| f.keys);
         return Roles::held(Hold::LineageUnknown(format!(
             "{} has {keys} keys, and neither status nor its volume says who was master of them; remove volume {} to \
@@ -97,8 +97,9 @@ pub(super) fn loaded(member: &Member) -> Result<&crate::model::redis::Facts, Hol
             }));
         }
     };
-    if facts.loading {
-        return Err(Hold::Loading { pod: member.name.clone(), percent: facts.loading_percent.unwrap_or(0) / 10 * 10 });
+    if let Some(loading) = facts.loading {
+        let percent = loading.percent.unwrap_or(0);
+        return Err(Hold::Loading { pod: member.name.clone(), percent: percent / 10 * 10 });
     }
     if member.claim.is_none() {
         return Err(waits("its volume is not known yet".into()));

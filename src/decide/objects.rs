@@ -4,11 +4,14 @@
 //! condition. The VIP is one of them: its selector is the recorded master and nobody else.
 
 use super::scale::stateful_set_replicas;
-use super::settings;
 use super::view::View;
+use super::{settings, sync};
+use crate::api::WhenEmpty;
 use crate::api::status::{Derived, OperationKind};
+use crate::build::acl::{Hashes, PasswordHash};
+use crate::build::services::Reads;
 use crate::build::{self, acl, compare, conf};
-use crate::model::observed::{AppSecret, InternalSecret, Live, ObjectId};
+use crate::model::observed::{AppSecret, InternalSecret, Live, Member, ObjectId};
 use crate::model::plan::{Object, Step};
 use crate::names;
 
@@ -46,9 +49,15 @@ pub(super) fn decide(view: &View) -> Wanted {
             return wanted;
         }
         InternalSecret::Present(credentials) => {
-            let file = acl::users(view.cluster, credentials.operator.expose(), credentials.probe.expose(), &app_sha256);
-            if file != credentials.acl {
-                wanted.steps.push(Step::WriteAcl { acl: file });
+            let hashes = Hashes {
+                operator: PasswordHash::from_sha256(&credentials.operator.sha256_hex()),
+                probe: PasswordHash::from_sha256(&credentials.probe.sha256_hex()),
+                application: Some(PasswordHash::from_sha256(&app_sha256)),
+            };
+            match acl::file(view.cluster, &hashes) {
+                Ok(acl) if acl != credentials.acl => wanted.steps.push(Step::WriteAcl { acl }),
+                Ok(_) => {}
+                Err(error) => wanted.config_error = Some(error.to_string()),
             }
         }
     }
@@ -93,38 +102,52 @@ pub(super) fn vip_names(view: &View, pod: &str) -> bool {
 }
 
 fn children(view: &View, wanted: &mut Wanted) {
-    let file = match conf::render(view.cluster) {
-        Ok(file) => file,
+    let fresh = match conf::build(view.cluster) {
+        Ok(fresh) => fresh,
         Err(error) => {
             wanted.config_error = Some(error.to_string());
             return;
         }
     };
-    wanted.derived = file.derived.clone();
-    let in_use = view.observed.stateful_set.as_ref().and_then(|s| s.config_map.clone());
-    let fresh = names::config_map(&view.cluster.name, &file.revision);
+    wanted.derived = fresh.derived.clone();
     // What Redis refuses, or does not know, is kept out of the file that new processes read.
-    let keep = in_use.filter(|name| *name != fresh && !settings::decide(view).acceptable());
-    wanted.config_revision = Some(match &keep {
-        Some(name) => name.rsplit('-').next().unwrap_or_default().to_owned(),
-        None => file.revision.clone(),
-    });
+    let conf = if settings::decide(view).acceptable() { fresh } else { conf_in_use(view).unwrap_or(fresh) };
+    wanted.config_revision = Some(conf.revision.clone());
     let inputs = build::Inputs {
-        config: &file,
-        config_map: keep.as_deref().unwrap_or(&fresh),
-        replicas: stateful_set_replicas(view),
+        conf: &conf,
         master: vip_master(view),
         epoch: view.authority.epoch,
-        read_from_master: view.cluster.spec.services.replicas.when_empty == crate::api::services::WhenEmpty::Master
-            && !view.observed.members.iter().any(|m| super::sync::state(view, m) == crate::api::status::MemberState::InSync),
+        reads: reads(view),
+        pods: u32::try_from(stateful_set_replicas(view)).unwrap_or(1),
+        claim_size: None,
     };
-    for object in build::all(view.cluster, &inputs) {
-        child(view, object, wanted);
+    match build::all(view.cluster, &inputs) {
+        Ok(objects) => objects.into_iter().for_each(|object| child(view, object, wanted)),
+        Err(error) => wanted.config_error = Some(error.to_string()),
     }
-    old_config_maps(view, keep.as_deref().unwrap_or(&fresh), wanted);
+    old_config_maps(view, &names::config_map(&view.cluster.name, &conf.revision), wanted);
 }
 
-fn child(view: &View, mut object: Object, wanted: &mut Wanted) {
+/// The redis.conf that the StatefulSet's template mounts, as its ConfigMap has it.
+fn conf_in_use(view: &View) -> Option<conf::Conf> {
+    let name = view.observed.stateful_set.as_ref()?.config_map.as_deref()?;
+    let text = view.ours("ConfigMap", name)?["data"][names::CONF_KEY].as_str()?.to_owned();
+    Some(conf::Conf { revision: conf::revision(&text), text, derived: Vec::new() })
+}
+
+/// Where the read Service leads: to the replicas, or to the master while no replica is in sync and the user wants that.
+fn reads<'a>(view: &View<'a>) -> Reads<'a> {
+    let in_sync = |m: &Member| sync::may_serve_reads(sync::state(view, m));
+    let wanted = view.cluster.spec.services.replicas.when_empty == WhenEmpty::Master;
+    match vip_master(view).filter(|_| wanted && !view.observed.members.iter().any(in_sync)) {
+        Some(master) => Reads::Master(master),
+        None => Reads::Replicas,
+    }
+}
+
+fn child(view: &View, built: build::Object, wanted: &mut Wanted) {
+    let id = ObjectId { kind: built.kind.as_str(), name: built.name };
+    let mut object = Object { id, manager: built.manager, body: built.value, uid: None, resource_version: None };
     match view.observed.objects.get(&object.id) {
         None => {
             wanted.waits = true;
@@ -133,11 +156,10 @@ fn child(view: &View, mut object: Object, wanted: &mut Wanted) {
         Some(Live::Foreign { owner }) => wanted.conflicts.push((object.id, owner.clone())),
         Some(Live::Ours(live)) => {
             let Some(difference) = compare::differs(&object.body, live) else { return };
-            // The revision says whether it is our own wish that changed, or what stands there.
-            let revision = &object.body["metadata"]["annotations"][names::annotation::REVISION];
-            let foreign = live["metadata"]["annotations"][names::annotation::REVISION] == *revision;
-            let because = foreign.then(|| format!("{} was changed by somebody else and is put back", difference.path));
-            object.resource_version = live["metadata"]["resourceVersion"].as_str().map(str::to_owned);
+            let of_live = |field: &str| live["metadata"][field].as_str().map(str::to_owned);
+            object.uid = of_live("uid");
+            object.resource_version = of_live("resourceVersion");
+            let because = difference.foreign.then(|| format!("{difference} and is put back"));
             wanted.steps.push(Step::Apply { object, because });
         }
     }

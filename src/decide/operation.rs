@@ -153,8 +153,12 @@ fn finish(view: &View, member: &Member, facts: &Facts, min: i32) -> Roles {
 }
 
 fn record_history(view: &View, facts: &Facts) -> Step {
-    let began = facts.second_offset.map_or(facts.offset, |second| second - 1);
-    let new = History { replid: facts.replid.clone(), began, epoch: view.authority.epoch };
+    let began = facts.second_offset.map_or(facts.offset, |second| second.saturating_sub(1));
+    let new = History {
+        replid: facts.replid.clone(),
+        began: i64::try_from(began).unwrap_or(i64::MAX),
+        epoch: view.authority.epoch,
+    };
     let histories = std::iter::once(new).chain(view.authority.histories.iter().cloned()).take(HISTORIES).collect();
     let authority = Authority { histories, ..view.authority.clone() };
     Step::Record { authority, why: format!("lineage {} begins at {began}", facts.replid) }
@@ -179,7 +183,7 @@ fn awaited<'a>(view: &View<'a>) -> Result<&'a Member, Hold> {
         };
         return Err(data_lost(view).unwrap_or(Hold::MasterGone { pod: name, why: why.into() }));
     };
-    if let (Seen::Unknown { since, error }, Some(pod)) = (&member.redis, &member.pod)
+    if let (Seen::Unknown { since, error, .. }, Some(pod)) = (&member.redis, &member.pod)
         && pod.trouble.is_none()
         && pod.started.is_some()
     {
@@ -193,7 +197,7 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
     let facts = match loaded(member) {
         Ok(facts) => facts,
         // A master that follows somebody was told so by a person; its data is still the set's.
-        Err(Hold::WaitsForPods { .. }) if member.facts().is_some_and(|f| !f.loading) => match member.facts() {
+        Err(Hold::WaitsForPods { .. }) if member.facts().is_some_and(|f| f.loading.is_none()) => match member.facts() {
             Some(facts) => facts,
             None => return Err(Hold::WaitsForPods { pod: member.name.clone(), why: "no answer".into() }),
         },
@@ -213,7 +217,7 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
 fn data_lost(view: &View) -> Option<Hold> {
     let mark = view.observed.status.high_water_mark.as_ref().filter(|m| m.keys > 0)?;
     let members = &view.observed.members;
-    let all_empty = members.iter().all(|m| m.facts().is_some_and(|f| !f.loading && f.keys == 0));
+    let all_empty = members.iter().all(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys == 0));
     (all_empty && !members.is_empty()).then(|| Hold::DataLost {
         volumes: members.len(),
         keys: mark.keys,

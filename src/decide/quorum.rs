@@ -8,7 +8,7 @@ use super::view::{View, target};
 use crate::api::status::Quorum;
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
-use crate::model::redis::{Facts, Link, ProbeError, RoleState, Seen};
+use crate::model::redis::{Facts, ProbeError, RoleState, Seen};
 
 /// k for a number of pods: `floor(N/2)`, the number for `WAIT` that survives any failover.
 pub fn wait_target(pods: usize) -> i32 {
@@ -81,9 +81,9 @@ fn may_rise(view: &View, facts: &Facts, wait: i32) -> bool {
 fn missing_are_proven(view: &View, master: &Member, facts: &Facts) -> bool {
     view.others().filter(|m| view.wanted(m) && !acknowledges(view, m, master, facts)).all(|m| match &m.redis {
         Seen::Answers { facts, .. } => {
-            facts.loading
+            facts.loading.is_some()
                 || facts.state() == RoleState::Fenced
-                || matches!(facts.link, Link::Replica { syncing: true, .. })
+                || facts.replica_link().is_some_and(|link| link.syncing)
         }
         Seen::Unknown { error, .. } => m.pod.is_some() && matches!(error, ProbeError::Refused),
     })

@@ -10,7 +10,7 @@ use super::view::{View, target};
 use crate::api::status::{Elector, Identity, MemberState};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
-use crate::model::redis::{Facts, Link, RoleState};
+use crate::model::redis::{Facts, RoleState};
 use crate::names;
 
 /// Full resyncs at once from one parent (FACTS.md 8.2: the master's write p99 is four times better than with all at once).
@@ -31,7 +31,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
 /// A pod that is master of its own although nobody named it follows nobody again. It took no write: it is not armed.
 fn strangers(view: &View) -> Option<Step> {
     view.others()
-        .find(|m| m.facts().is_some_and(|f| !f.loading && f.state() == RoleState::Bare))
+        .find(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.state() == RoleState::Bare))
         .and_then(target)
         .map(|to| Step::Fence { to })
 }
@@ -42,7 +42,7 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
     let mut list = view.authority.electors.clone();
     let mut why = Vec::new();
     for member in view.others().filter(|m| view.wanted(m)) {
-        let Some(identity) = member.identity().filter(|_| member.facts().is_some_and(|f| !f.loading)) else { continue };
+        let Some(identity) = member.identity().filter(|_| member.facts().is_some_and(|f| f.loading.is_none())) else { continue };
         match list.iter_mut().find(|e| e.volume == identity.volume) {
             None => {
                 why.push(format!("{} enters", member.name));
@@ -97,7 +97,7 @@ pub(super) fn may_leave(view: &View, leaving: &Elector, facts: &Facts) -> bool {
 /// Attaches whoever hangs wrong: partial resyncs at once, full ones one by one.
 fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     let Some(parent) = target(master) else { return Roles::default() };
-    let syncing = |m: &&Member| m.facts().is_some_and(|f| matches!(f.link, Link::Replica { syncing: true, .. }));
+    let syncing = |m: &&Member| m.facts().and_then(Facts::replica_link).is_some_and(|link| link.syncing);
     let mut running = view.others().filter(syncing).count();
     let mut steps = Vec::new();
     let mut waits = false;
@@ -105,8 +105,8 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
         let Some(child_facts) = child.facts() else { continue };
         let is_elector = child.identity().is_some_and(|i| view.elector(&i).is_some());
         let deleting = child.pod.as_ref().is_none_or(|p| p.deleting);
-        if child_facts.loading || deleting || !is_elector || hangs_right(view, child, child_facts, master, facts) {
-            waits |= child_facts.loading;
+        if child_facts.loading.is_some() || deleting || !is_elector || hangs_right(view, child, child_facts, master, facts) {
+            waits |= child_facts.loading.is_some();
             continue;
         }
         if !continues(child_facts, facts) {
@@ -125,14 +125,14 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
 
 /// Whether the replica's own history is one that the master can go on with, so that the resync is partial.
 fn continues(child: &Facts, master: &Facts) -> bool {
-    child.replid == master.replid || child.replid == master.replid2
+    child.replid == master.replid || master.replid2.as_ref() == Some(&child.replid)
 }
 
 fn hangs_right(view: &View, child: &Member, child_facts: &Facts, master: &Member, facts: &Facts) -> bool {
     if !view.attached(child_facts, master, facts, &child.name) {
         return false;
     }
-    let up = matches!(child_facts.link, Link::Replica { up: true, .. } | Link::Replica { syncing: true, .. });
+    let up = child_facts.replica_link().is_some_and(|link| link.up || link.syncing);
     let known = view.observed.status.members.iter().find(|m| m.name == child.name);
     let down_since = known.filter(|m| m.state == MemberState::LinkDown).map(|m| m.since.0);
     up || down_since.is_none_or(|since| view.since(since) < RETRY_LINK)

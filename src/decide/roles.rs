@@ -68,7 +68,7 @@ fn status_behind(view: &View) -> Option<Hold> {
     let epoch = view.authority.epoch;
     let named = |m: &Member| view.authority.master.as_ref().is_some_and(|n| m.uid() == Some(n.uid.as_str()));
     let armed = view.observed.members.iter().find(|m| {
-        m.facts().is_some_and(|f| !f.loading && matches!(f.state(), RoleState::Armed { .. })) && !named(m)
+        m.facts().is_some_and(|f| f.loading.is_none() && matches!(f.state(), RoleState::Armed { .. })) && !named(m)
     });
     if let Some(member) = armed {
         let carried = member.claim.as_ref().and_then(|c| c.epoch).unwrap_or(epoch);

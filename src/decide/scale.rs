@@ -16,7 +16,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
     if facts.link_users.contains(&names::link_user(&victim.name)) {
         return Roles::steps(vec![Step::LockOut { parent, child: victim.name.clone() }]);
     }
-    if let Some(to) = target(victim).filter(|_| victim.facts().is_some_and(|f| !f.loading && f.state() != RoleState::Fenced)) {
+    if let Some(to) = target(victim).filter(|_| victim.facts().is_some_and(|f| f.loading.is_none() && f.state() != RoleState::Fenced)) {
         return Roles::steps(vec![Step::Fence { to }]);
     }
     let Some(volume) = victim.claim.as_ref().map(|c| c.uid.as_str()) else { return Roles::default() };

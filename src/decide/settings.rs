@@ -31,13 +31,14 @@ impl Settings {
 }
 
 pub(super) fn decide(view: &View) -> Settings {
-    let wanted = conf::live_values(view.cluster);
+    // A spec that cannot be rendered is reported where the file is written.
+    let wanted = conf::live_values(view.cluster).unwrap_or_default();
     let answering: Vec<(&Member, &Facts)> = view
         .observed
         .members
         .iter()
         .filter(|m| m.pod.as_ref().is_some_and(|p| !p.deleting))
-        .filter_map(|m| m.facts().filter(|f| !f.loading).map(|f| (m, f)))
+        .filter_map(|m| m.facts().filter(|f| f.loading.is_none()).map(|f| (m, f)))
         .collect();
     let mut out = Settings::default();
     for (key, value) in &wanted {
@@ -46,7 +47,7 @@ pub(super) fn decide(view: &View) -> Settings {
             Some(Refusal::Immutable) => out.restart.push(key.clone()),
             Some(Refusal::Shown(_)) | None => {}
         }
-        if answering.iter().any(|(_, f)| f.unknown_directives.contains(key)) {
+        if answering.iter().any(|(_, f)| f.managed.get(key) == Some(&None)) {
             out.unknown.push(key.clone());
         }
     }
@@ -66,7 +67,7 @@ fn differing(view: &View, member: &Member, facts: &Facts, wanted: &BTreeMap<Stri
     let values: BTreeMap<String, String> = wanted
         .iter()
         .filter(|(key, value)| {
-            let Some(current) = facts.config.get(*key) else { return false };
+            let Some(Some(current)) = facts.managed.get(*key) else { return false };
             match view.observed.refused.get(&((*key).clone(), (*value).clone())) {
                 Some(Refusal::Immutable | Refusal::Refused(_)) => false,
                 Some(Refusal::Shown(shown)) => shown != current,

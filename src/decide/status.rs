@@ -15,7 +15,7 @@ use crate::api::status::{
 };
 use crate::model::observed::{Member, Trouble};
 use crate::model::plan::{Note, Step};
-use crate::model::redis::{Engine, Link};
+use crate::model::redis::{Link, Seen};
 use crate::names;
 
 /// The mark is renewed beside any other write, else when the stream grew by this much.
@@ -26,7 +26,7 @@ const MARK_AGE: SignedDuration = SignedDuration::from_secs(30);
 const MESSAGE: usize = 256;
 
 /// The observed part of status, and the events that go with its changes.
-pub(super) fn status(view: &View, roles: &Roles, wanted: &Wanted, settings: &Settings) -> (RedisReplicaSetStatus, Vec<Note>) {
+pub(super) fn status(view: &View, roles: &Roles, wanted: &Wanted, settings: &Settings) -> (Option<RedisReplicaSetStatus>, Vec<Note>) {
     let old = &view.observed.status;
     let members: Vec<_> = view.observed.members.iter().map(|m| member(view, m)).collect();
     let replicas = members.iter().filter(|m| m.uid.is_some() && !is_master(view, &m.name)).count();
@@ -52,7 +52,8 @@ pub(super) fn status(view: &View, roles: &Roles, wanted: &Wanted, settings: &Set
     let quiet = same_observation(old, &new);
     new.high_water_mark = high_water_mark(view, quiet).or(new.high_water_mark);
     let events = events(view, roles, wanted, &new);
-    (new, events)
+    let unchanged = quiet && new.high_water_mark == old.high_water_mark;
+    ((!unchanged).then_some(new), events)
 }
 
 fn count(n: usize) -> i32 {
@@ -81,7 +82,7 @@ fn member(view: &View, member: &Member) -> MemberStatus {
     let old = view.observed.status.members.iter().find(|m| m.name == member.name);
     let same = old.filter(|o| o.state == state && o.uid.as_deref() == member.uid());
     let from = match (state, member.facts().map(|f| &f.link)) {
-        (MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown, Some(Link::Replica { .. })) => {
+        (MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown, Some(Link::Replica(_))) => {
             view.authority.master.as_ref().map(|m| m.name.clone())
         }
         _ => None,
@@ -110,8 +111,8 @@ fn message(member: &Member, state: MemberState) -> Option<String> {
             }
         },
         (MemberState::Unreachable, None) => match &member.redis {
-            crate::model::redis::Seen::Unknown { error, .. } => error.to_string(),
-            crate::model::redis::Seen::Answers { .. } => return None,
+            Seen::Unknown { error, .. } => error.to_string(),
+            Seen::Answers { .. } => return None,
         },
         _ => return None,
     };
@@ -119,15 +120,11 @@ fn message(member: &Member, state: MemberState) -> Option<String> {
 }
 
 fn version(view: &View) -> Option<ServerVersion> {
-    let of = |m: &Member| m.facts().map(|f| (f.engine, f.version.clone()));
+    let of = |m: &Member| m.facts().map(|f| (f.engine, f.version));
     let all: Vec<_> = view.observed.members.iter().filter_map(of).collect();
     let (engine, version) = view.master().and_then(of).or_else(|| all.first().cloned())?;
-    let mixed = all.iter().any(|other| *other != (engine, version.clone()));
-    let engine = match engine {
-        Engine::Redis => "Redis",
-        Engine::Valkey => "Valkey",
-    };
-    Some(ServerVersion { engine: engine.to_owned(), version, mixed })
+    let mixed = all.iter().any(|other| *other != (engine, version));
+    Some(ServerVersion { engine: engine.to_string(), version: version.to_string(), mixed })
 }
 
 fn endpoints(view: &View) -> Endpoints {
@@ -178,8 +175,8 @@ fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
     let new = HighWaterMark {
         epoch: view.authority.epoch,
         replid: facts.replid.clone(),
-        offset,
-        keys: facts.keys,
+        offset: i64::try_from(offset).unwrap_or(i64::MAX),
+        keys: i64::try_from(facts.keys).unwrap_or(i64::MAX),
         at: Time(view.now),
     };
     let Some(old) = &view.observed.status.high_water_mark else { return Some(new) };

@@ -9,14 +9,15 @@ use k8s_openapi::jiff::SignedDuration;
 use super::view::View;
 use crate::api::status::MemberState;
 use crate::model::observed::Member;
-use crate::model::redis::{Facts, Link, RoleState, Seen};
+use crate::model::redis::{Facts, ReplicaLink, RoleState, Seen};
+use crate::names;
 
 /// A pod that does not answer is called unreachable after this; until then its last state stands.
 const SILENCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Whether the link is up and no full resync is under way.
 pub(super) fn linked(facts: &Facts) -> bool {
-    matches!(&facts.link, Link::Replica { up: true, syncing: false, .. })
+    facts.replica_link().is_some_and(|link| link.up && !link.syncing)
 }
 
 /// What a member is doing.
@@ -36,7 +37,7 @@ pub(super) fn state(view: &View, member: &Member) -> MemberState {
             };
         }
     };
-    if facts.loading {
+    if facts.loading.is_some() {
         return MemberState::Loading;
     }
     if view.serving().is_some_and(|(master, ..)| master.ordinal == member.ordinal) {
@@ -49,7 +50,7 @@ pub(super) fn state(view: &View, member: &Member) -> MemberState {
 }
 
 fn replica_state(view: &View, member: &Member, facts: &Facts) -> MemberState {
-    if matches!(&facts.link, Link::Replica { syncing: true, .. }) {
+    if facts.replica_link().is_some_and(|link| link.syncing) {
         return MemberState::Syncing;
     }
     let Some(master) = view.master() else { return MemberState::LinkDown };
@@ -69,10 +70,7 @@ fn replica_state(view: &View, member: &Member, facts: &Facts) -> MemberState {
 
 /// Age of what a replica holds. Without the master's word, the time since the replica last heard it.
 fn age(view: &View, facts: &Facts) -> Option<Duration> {
-    let last_io = match &facts.link {
-        Link::Replica { last_io_seconds, .. } => last_io_seconds.map(Duration::from_secs),
-        Link::Master => None,
-    };
+    let last_io = facts.replica_link().and_then(|link| link.last_io_seconds).map(Duration::from_secs);
     let by_offset = match view.master().map(|m| &m.redis) {
         Some(Seen::Answers { offsets, .. }) => Some(offsets.age(facts.offset, view.now)),
         _ => None,
@@ -92,10 +90,10 @@ fn limit(view: &View, member: &Member) -> Duration {
 
 /// Whether the master itself hears a replica that is silent to the operator.
 fn heard_by_master(view: &View, member: &Member) -> bool {
-    let Some(ip) = member.pod.as_ref().and_then(|p| p.ip.as_deref()) else { return false };
     let limit = limit(view, member).as_secs();
+    let announced = names::dns(&view.cluster.name, &view.cluster.namespace, &member.name);
     view.serving().is_some_and(|(_, facts, _)| {
-        facts.replicas.iter().any(|r| (r.ip == ip || r.ip.starts_with(&format!("{}.", member.name))) && r.state == "online" && r.lag <= limit)
+        facts.replicas.iter().any(|r| r.ip == announced && r.online() && r.lag <= limit)
     })
 }
 
@@ -109,9 +107,8 @@ pub(super) fn heard_by_peers(view: &View, member: &Member) -> bool {
         return heard_by_master(view, member);
     }
     let Some(ip) = member.pod.as_ref().and_then(|p| p.ip.as_deref()) else { return false };
-    view.others().filter_map(Member::facts).any(|f| {
-        matches!(&f.link, Link::Replica { host, up: true, last_io_seconds: Some(0..=1), .. } if host == ip)
-    })
+    let hears = |link: &ReplicaLink| link.host == ip && link.up && link.last_io_seconds.is_some_and(|s| s <= 1);
+    view.others().filter_map(Member::facts).filter_map(Facts::replica_link).any(hears)
 }
 
 /// The state that status has of this very pod.

@@ -46,7 +46,7 @@ impl<'a> View<'a> {
         let facts = member.facts()?;
         let same = member.uid() == self.authority.master.as_ref().map(|m| m.uid.as_str());
         match facts.state() {
-            RoleState::Armed { min } if same => Some((member, facts, min)),
+            RoleState::Armed { min } if same => Some((member, facts, i32::try_from(min).unwrap_or(i32::MAX))),
             _ => None,
         }
     }
@@ -117,8 +117,7 @@ pub(super) fn target(member: &Member) -> Option<Target> {
 
 /// Whether the server is one that the operator knows how to lead: Redis from 7.0, Valkey from 7.2.
 pub(super) fn supported(facts: &Facts) -> bool {
-    let mut parts = facts.version.split('.').map(|p| p.parse::<u32>().unwrap_or(0));
-    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    let version = (facts.version.major, facts.version.minor);
     match facts.engine {
         Engine::Redis => version >= (7, 0),
         Engine::Valkey => version >= (7, 2),

@@ -108,10 +108,7 @@ impl Member {
 
     /// What Redis said, if it answers.
     pub fn facts(&self) -> Option<&super::redis::Facts> {
-        match &self.redis {
-            Seen::Answers { facts, .. } => Some(facts),
-            Seen::Unknown { .. } => None,
-        }
+        self.redis.facts().map(AsRef::as_ref)
     }
 
     /// UID of the pod; commands are addressed to it.

@@ -17,8 +17,8 @@ use crate::api::status::{
 pub struct Plan {
     /// In the order they are to be done.
     pub steps: Vec<Step>,
-    /// The observed part of status as it should read now.
-    pub status: RedisReplicaSetStatus,
+    /// The observed part of status as it should read now, if that is not what it says.
+    pub status: Option<RedisReplicaSetStatus>,
     /// What people should be told once.
     pub events: Vec<Note>,
     /// When to look again if nothing happens before.
@@ -165,7 +165,11 @@ pub struct Object {
     pub id: ObjectId,
     /// The whole of our fields.
     pub body: Value,
-    /// The version that was seen, if the write must be refused should it have changed.
+    /// The field manager that owns these fields.
+    pub manager: &'static str,
+    /// UID of the object that was seen; another one of the same name must not be touched.
+    pub uid: Option<String>,
+    /// Version of the object that was seen.
     pub resource_version: Option<String>,
 }
 

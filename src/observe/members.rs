@@ -3,16 +3,20 @@
 //! A pod counts only if this set's own StatefulSet controls it, a claim only by its name and label.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PersistentVolumeClaim, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::stores::Stores;
 use crate::model::cluster::Cluster;
 use crate::model::observed::{ClaimFacts, InternalSecret, Live, Member, ObjectId, PodFacts, Trouble};
-use crate::model::redis::{ProbeError, Seen};
+use crate::model::redis::{PodUid, ProbeError, Seen};
 use crate::names::{self, annotation, label, user};
 use crate::redis::probe::Target;
+use crate::redis::{Endpoint, View};
 
 /// Longest text of a kubelet or scheduler that is kept.
 const WORDS: usize = 200;
@@ -69,34 +73,41 @@ pub(super) fn targets(
     cluster: &Cluster,
     found: &[Found],
     internal: &InternalSecret,
-    directives: BTreeSet<String>,
+    directives: &BTreeSet<String>,
 ) -> Vec<Target> {
     let InternalSecret::Present(credentials) = internal else { return Vec::new() };
     let target = |member: &Found| {
         let pod = member.pod.as_ref()?;
         Some(Target {
             pod: member.name.clone(),
-            uid: pod.uid.clone(),
-            address: std::net::SocketAddr::new(pod.ip.as_ref()?.parse().ok()?, names::REDIS_PORT),
-            announced: names::dns(&cluster.name, &cluster.namespace, &member.name),
-            user: user::OPERATOR.to_owned(),
-            password: credentials.operator.clone(),
-            app_user: cluster.spec.auth.username.clone(),
-            directives: directives.clone(),
+            uid: PodUid(pod.uid.clone()),
+            endpoint: Endpoint {
+                address: SocketAddr::new(pod.ip.as_ref()?.parse().ok()?, names::REDIS_PORT),
+                announced: names::dns(&cluster.name, &cluster.namespace, &member.name),
+                user: user::OPERATOR.to_owned(),
+                password: credentials.operator.clone(),
+            },
+            view: View {
+                app_user: cluster.spec.auth.username.clone(),
+                managed: directives.iter().cloned().collect(),
+            },
         })
     };
     found.iter().filter_map(target).collect()
 }
 
 /// The members with what their Redis said.
-pub(super) fn with_redis(found: Vec<Found>, seen: &BTreeMap<String, Seen>) -> Vec<Member> {
-    let redis = |uid: Option<&String>| uid.and_then(|uid| seen.get(uid)).cloned();
+pub(super) fn with_redis(found: Vec<Found>, seen: &BTreeMap<PodUid, Seen>) -> Vec<Member> {
+    let redis = |uid: Option<&String>| uid.and_then(|uid| seen.get(&PodUid(uid.clone()))).cloned();
     found
         .into_iter()
         .map(|m| Member {
             redis: redis(m.pod.as_ref().map(|p| &p.uid)).unwrap_or_else(|| Seen::Unknown {
-                since: k8s_openapi::jiff::Timestamp::now(),
-                error: ProbeError::NotProbed,
+                since: Timestamp::now(),
+                error: ProbeError::NotAsked,
+                eof: false,
+                last: None,
+                offsets: Arc::default(),
             }),
             name: m.name,
             ordinal: m.ordinal,
@@ -136,7 +147,7 @@ fn pod_facts(pod: &Pod) -> PodFacts {
 /// Why a container does not run, in the kubelet's words.
 fn trouble(container: &ContainerStatus) -> Option<Trouble> {
     let state = container.state.as_ref()?;
-    let ended = |s: &k8s_openapi::api::core::v1::ContainerState| {
+    let ended = |s: &ContainerState| {
         let t = s.terminated.as_ref()?;
         let said = t.message.clone().filter(|m| !m.trim().is_empty());
         let why = said.or_else(|| t.reason.clone()).unwrap_or_default();

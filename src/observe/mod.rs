@@ -19,9 +19,9 @@ use crate::model::redis::SetKey;
 use crate::names;
 use crate::redis::probe::Probes;
 
-pub use objects::{KINDS, Kind, owner, resource};
+pub use objects::{owner, resource};
 pub use secrets::SecretCache;
-pub use stores::{Newest, Scope, Stores};
+pub use stores::{Newest, Scope, Stores, version};
 
 /// What this process remembers of a set between two passes. Lost with the process, and harmless when lost.
 #[derive(Default)]
@@ -47,7 +47,7 @@ pub async fn observe(
     memory.secrets.refresh(client, cluster).await;
     let objects = objects::live(client, stores, cluster).await;
     let found = members::find(stores, cluster, &objects);
-    probes.keep(&key, members::targets(cluster, &found, &memory.secrets.internal, probed_directives(cluster)));
+    probes.keep(&key, members::targets(cluster, &found, &memory.secrets.internal, &probed_directives(cluster)));
     let seen = probes.look(&key);
     Observed {
         status: set.status.clone().unwrap_or_default(),
@@ -65,7 +65,7 @@ pub async fn observe(
 
 /// What the probes ask each server for: the directives whose values the set has an opinion on.
 fn probed_directives(cluster: &Cluster) -> BTreeSet<String> {
-    crate::build::conf::live_values(cluster).into_keys().collect()
+    crate::build::conf::live_values(cluster).unwrap_or_default().into_keys().collect()
 }
 
 /// Pods that the VIP's EndpointSlices show.
@@ -76,7 +76,7 @@ fn vip_pods(stores: &Stores, cluster: &Cluster) -> BTreeSet<String> {
             && slice.labels().get("kubernetes.io/service-name") == Some(&vip)
     };
     let slices = stores.slices.all();
-    let endpoints = slices.iter().filter(|s| of_vip(s)).flat_map(|s| s.endpoints.iter());
+    let endpoints = slices.iter().filter(|s| of_vip(s)).flat_map(|s| s.endpoints.iter().flatten());
     endpoints.filter_map(|e| e.target_ref.as_ref()?.name.clone()).collect()
 }
 

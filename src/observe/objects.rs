@@ -22,11 +22,6 @@ use crate::names;
 /// A read that takes longer leaves the object unknown for this pass.
 const READ: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Kinds that a set consists of, Secrets aside.
-pub type Kind = &'static str;
-/// All of them.
-pub const KINDS: [Kind; 4] = ["ConfigMap", "PodDisruptionBudget", "Service", "StatefulSet"];
-
 /// Where objects of a kind are in the API.
 pub fn resource(kind: &str) -> Option<ApiResource> {
     Some(match kind {
@@ -45,20 +40,31 @@ pub(super) async fn live(client: &Client, stores: &Stores, cluster: &Cluster) ->
     take("Service", &stores.services, cluster, &mut found);
     take("StatefulSet", &stores.stateful_sets, cluster, &mut found);
     take("PodDisruptionBudget", &stores.budgets, cluster, &mut found);
-    let missing: Vec<_> = build::ids(cluster).into_iter().filter(|id| !found.contains_key(id)).collect();
+    let missing: Vec<_> = ids(cluster).into_iter().filter(|id| !found.contains_key(id)).collect();
     let answers = futures::future::join_all(missing.into_iter().map(|id| ask(client, cluster, id))).await;
     found.extend(answers.into_iter().flatten());
     found
 }
 
-fn take<K>(kind: Kind, store: &Newest<K>, cluster: &Cluster, found: &mut BTreeMap<ObjectId, Live>)
+/// Names of the set's objects; its redis.conf by the revision that is wanted now.
+fn ids(cluster: &Cluster) -> Vec<ObjectId> {
+    let mut ids: Vec<_> =
+        build::ids(cluster).into_iter().map(|(kind, name)| ObjectId { kind: kind.as_str(), name }).collect();
+    if let Ok(conf) = build::conf::build(cluster) {
+        let name = names::config_map(&cluster.name, &conf.revision);
+        ids.push(ObjectId { kind: build::Kind::ConfigMap.as_str(), name });
+    }
+    ids
+}
+
+fn take<K>(kind: &'static str, store: &Newest<K>, cluster: &Cluster, found: &mut BTreeMap<ObjectId, Live>)
 where
     K: Resource<DynamicType = ()> + Clone + Serialize + 'static,
 {
     let of_set = |o: &K| {
         o.namespace().as_deref() == Some(&cluster.namespace) && o.labels().get(names::label::SET) == Some(&cluster.name)
     };
-    let ids = build::ids(cluster);
+    let ids = ids(cluster);
     let named = ids.iter().filter(|id| id.kind == kind).filter_map(|id| store.get(&cluster.namespace, &id.name));
     let labelled = store.all().into_iter().filter(|o| of_set(o));
     for object in named.chain(labelled) {

@@ -112,7 +112,7 @@ where
     tasks.spawn(async move {
         let mut stream = std::pin::pin!(stream);
         while let Some(object) = stream.next().await {
-            if let (Some(set), Some(namespace)) = (object.labels().get(names::label::SET), object.namespace()) {
+            if let (Some(set), Some(namespace)) = (object.labels().get(names::label::SET), ResourceExt::namespace(&object)) {
                 let _ = wake.send(SetKey { namespace, name: set.clone() });
             }
         }
