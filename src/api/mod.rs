@@ -2,7 +2,8 @@
 //!
 //! Start here. The kind is `RedisReplicaSet`, short name `rrs`, of group `redisreplicaset.dev/v1alpha1`. [`spec`] has
 //! its fields, with [`services`] and [`template`] for the two large blocks; `shapes` has the limits that a field's
-//! schema alone can hold, `rules` the ones that need an expression. [`crd`] puts them together: `crds/`, the reference
+//! schema alone can hold, `rules` the ones that need an expression, `reserved` the directives that `spec.config` may
+//! not have. [`crd`] puts them together: `crds/`, the reference
 //! under `docs/reference/` and the subcommand `crds` are all made from it.
 //!
 //! Nothing here talks to a cluster or decides anything, and nothing of the other modules is imported.
@@ -11,13 +12,17 @@ pub mod conditions;
 pub mod spec;
 pub mod status;
 
+mod definition;
 mod durations;
+mod reserved;
+mod rules;
 mod services;
 mod shapes;
 mod template;
 mod words;
 
 pub use conditions::{ConditionType, Reason};
+pub use definition::{crd, crd_yaml};
 pub use durations::{NotAPeriod, Period};
 pub use services::{
     ExternalTrafficPolicy, IpFamily, IpFamilyPolicy, MasterService, ReplicasService, ServiceSpec, ServiceType,
@@ -28,11 +33,3 @@ pub use spec::{
     Resources, Retain, SecretKeyRef, Storage, VolumeRetention,
 };
 pub use template::{FsGroupChangePolicy, Metadata, PodMetadata, PodSecurity, PodSpec, Template};
-
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
-
-/// The definition of `RedisReplicaSet` as it is installed, with every limit and rule.
-pub fn crd() -> CustomResourceDefinition {
-    RedisReplicaSet::crd()
-}

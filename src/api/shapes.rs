@@ -16,6 +16,9 @@ pub const IMAGE: &str = concat!(
 /// A user of Redis. Empty passes, so that only its length is complained of.
 pub const USER: &str = "^[A-Za-z0-9_.-]*$";
 
+/// A quantity of Kubernetes that is not negative.
+const AMOUNT: &str = r"^[+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
+
 /// A quantity of Kubernetes.
 const QUANTITY: &str = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 
@@ -32,11 +35,11 @@ const QUALIFIED_NAME_LENGTH: u32 = 317;
 /// Most entries of a map of labels or annotations, and of a list in an embedded core type.
 const ENTRIES: u32 = 32;
 
-fn quantity() -> Value {
+fn quantity(form: &str) -> Value {
     json!({
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "x-kubernetes-int-or-string": true,
-        "pattern": QUANTITY,
+        "pattern": form,
         "maxLength": QUANTITY_LENGTH,
     })
 }
@@ -47,13 +50,15 @@ fn map(most: u32, values: Value) -> Schema {
 
 /// A quantity by resource name.
 pub fn quantities(_: &mut SchemaGenerator) -> Schema {
-    map(16, quantity())
+    let mut amount = quantity(AMOUNT);
+    amount["minimum"] = json!(0);
+    map(16, amount)
 }
 
 /// The size of a volume.
 pub fn size(_: &mut SchemaGenerator) -> Schema {
     let mut schema = Schema::default();
-    schema.ensure_object().extend(as_map(quantity()));
+    schema.ensure_object().extend(as_map(quantity(QUANTITY)));
     schema
 }
 

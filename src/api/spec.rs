@@ -2,7 +2,7 @@
 //!
 //! A field that does nothing yet is not here. Defaults are static and in the schema, so that the stored object
 //! shows them; each `Default` below is what the schema says. The last sentence of a description says what a
-//! change does (see [`super::change`]).
+//! change does (see `super::change`).
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ use super::template::{Metadata, Template};
 use super::words::words;
 
 /// What a person wants of one replicated Redis.
+#[expect(clippy::duplicated_attributes, reason = "columns share a type and a priority")]
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "redisreplicaset.dev",
