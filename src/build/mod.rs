@@ -1,10 +1,11 @@
 //! The objects a set consists of, from the set alone: pure functions without a clock, a client or chance.
 //!
 //! Start at [`all`]. One file per kind; [`meta`] has what they share, [`conf`] and [`acl`] write the two files a Redis
-//! boots from, `compare` tells what somebody else changed in a live object. What runs, and who is master, is never
+//! boots from, [`compare`] tells what somebody else changed in a live object. What runs, and who is master, is never
 //! found out here: it comes in as [`Inputs`].
 
 pub mod acl;
+pub mod compare;
 
 pub mod conf;
 pub mod config_map;
