@@ -1,3 +1,3 @@
 //! Tests that need no cluster.
 
-fn main() {}
+mod redis;
