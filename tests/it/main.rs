@@ -1,3 +1,4 @@
-//! Tests that need no cluster.
+//! Tests that need no cluster, in one binary.
 
 mod crd;
+mod redis;
