@@ -1,3 +1,4 @@
 //! Tests that need no cluster.
 
+mod bad_input;
 mod crd;
