@@ -2,7 +2,7 @@
 //!
 //! A field that does nothing yet is not here. Defaults are static and in the schema, so that the stored object
 //! shows them; each `Default` below is what the schema says. The last sentence of a description says what a
-//! change does (see `super::change`).
+//! change does (see [`super::Change`]).
 
 use std::collections::BTreeMap;
 
