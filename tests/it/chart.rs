@@ -228,7 +228,7 @@ fn sensible_values_are_rendered_into_what_they_say() {
 
 #[test]
 #[ignore = "needs helm: hack/cluster-test runs it"]
-fn roles_by_namespace_grant_nothing_on_the_cluster_but_reading_nodes() {
+fn roles_by_namespace_grant_nothing_on_the_cluster() {
     let arguments = [
         "--set-json",
         r#"watchNamespaces=["a","b"]"#,
@@ -244,11 +244,9 @@ fn roles_by_namespace_grant_nothing_on_the_cluster_but_reading_nodes() {
             .cloned()
             .collect::<Vec<_>>()
     };
-    let cluster_roles = of_kind("ClusterRole");
-    assert_eq!(cluster_roles.len(), 1, "{cluster_roles:?}");
-    assert_eq!(
-        cluster_roles[0]["rules"],
-        serde_json::json!([{"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}])
+    assert!(
+        of_kind("ClusterRole").is_empty() && of_kind("ClusterRoleBinding").is_empty(),
+        "{text}"
     );
     let roles = of_kind("Role");
     let namespaces: Vec<&Value> = roles.iter().map(|role| &role["metadata"]["namespace"]).collect();

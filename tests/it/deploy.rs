@@ -165,3 +165,32 @@ fn the_kustomize_base_is_the_rendered_manifest() {
         serde_json::json!(["install.yaml"])
     );
 }
+
+#[test]
+fn every_flag_of_the_deployment_is_one_the_operator_knows() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_redis-operator"))
+        .args(["run", "--help"])
+        .output()
+        .expect("the operator can be run");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    let objects = documents("deploy/install.yaml");
+    let deployment = objects
+        .iter()
+        .find(|o| o["kind"] == "Deployment")
+        .expect("it has a Deployment");
+    let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+    let arguments: Vec<&str> = arguments
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(arguments.first(), Some(&"run"));
+    for argument in &arguments[1..] {
+        let flag = argument.split('=').next().unwrap_or_default();
+        assert!(
+            help.contains(&format!("{flag} ")),
+            "the operator has no {flag}:\n{help}"
+        );
+    }
+}

@@ -105,7 +105,7 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* Rules in every watched namespace. What each is for is in docs/operations.md; a test compares the two. */}}
+{{/* Rules in every watched namespace. What each is for is in SECURITY.md; a test compares the two. */}}
 {{- define "redis-operator.rules" -}}
 - apiGroups: [redisreplicaset.dev]
   resources: [redisreplicasets]
@@ -143,13 +143,6 @@ true
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
-{{- end -}}
-
-{{/* Rules about nodes, which belong to no namespace. */}}
-{{- define "redis-operator.nodeRules" -}}
-- apiGroups: [""]
-  resources: [nodes]
-  verbs: [list, watch]
 {{- end -}}
 
 {{- define "redis-operator.subject" -}}
