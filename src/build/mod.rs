@@ -28,7 +28,7 @@ use serde_json::Value;
 use self::conf::Conf;
 use self::services::Reads;
 use crate::model::cluster::Cluster;
-use crate::names::manager;
+use crate::names::{self, manager};
 
 /// Why a set cannot be built. The schema and its rules refuse all of it first; an object that was stored under older
 /// rules ends here, and what was applied before stays in force.
@@ -153,6 +153,18 @@ pub struct Object {
 /// [`BuildError`] for a spec that admission would refuse today.
 pub fn all(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Vec<Object>, BuildError> {
     objects(cluster, inputs)?.sealed()
+}
+
+/// Kind and name of everything that [`all`] builds but redis.conf, for whoever looks whether it is there.
+pub fn ids(cluster: &Cluster) -> Vec<(Kind, String)> {
+    let set = &cluster.name;
+    vec![
+        (Kind::Service, names::nodes_service(set)),
+        (Kind::Service, names::vip(set)),
+        (Kind::Service, names::replicas_service(set)),
+        (Kind::PodDisruptionBudget, names::disruption_budget(set)),
+        (Kind::StatefulSet, names::stateful_set(set)),
+    ]
 }
 
 /// Builds everything, typed.

@@ -60,6 +60,3 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     let next = if roles.waits || wanted.waits { BUSY } else { IDLE };
     Plan { steps, status, events, next }
 }
-
-#[cfg(test)]
-mod tests;
