@@ -22,29 +22,23 @@ const fn module(name: &'static str, may: May, may_use: &'static str) -> Module {
     Module { name, may, may_use }
 }
 
+// One module a line, whatever the width.
+#[rustfmt::skip]
 pub const MODULES: &[Module] = &[
-    module("names", May::Compute, ""),
-    module("api", May::Compute, "names"),
-    module("model", May::Compute, "names api"),
-    module("build", May::Compute, "names api model"),
-    module("decide", May::Compute, "names api model build"),
+    module("names",       May::Compute, ""),
+    module("api",         May::Compute, "names"),
+    module("model",       May::Compute, "names api"),
+    module("build",       May::Compute, "names api model"),
+    module("decide",      May::Compute, "names api model build"),
     module("redis::info", May::Compute, "names model"),
-    module("redis", May::Read, "names model redis::info metrics"),
-    module("metrics", May::Read, "names api model"),
-    module("lease", May::Write, "names metrics"),
-    module("observe", May::Read, "names api model build redis redis::info metrics"),
-    module(
-        "act",
-        May::Write,
-        "names api model build redis redis::info lease metrics",
-    ),
-    module("http", May::Read, "lease metrics"),
-    module(
-        "controller",
-        May::Read,
-        "names api model build decide redis observe act lease metrics http",
-    ),
-    module("main", May::Read, "names api act controller lease metrics http"),
+    module("redis",       May::Read,    "names model redis::info metrics"),
+    module("metrics",     May::Read,    "names api model"),
+    module("lease",       May::Write,   "names metrics"),
+    module("observe",     May::Read,    "names api model build redis redis::info metrics"),
+    module("act",         May::Write,   "names api model build redis redis::info observe lease metrics"),
+    module("http",        May::Read,    "lease metrics"),
+    module("controller",  May::Read,    "names api model build decide redis observe act lease metrics http"),
+    module("main",        May::Read,    "names api act controller lease metrics http"),
 ];
 
 /// What a module that computes may not name, and why.
