@@ -96,7 +96,9 @@ impl Serialize for Period {
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        Cow::<str>::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -137,7 +139,20 @@ mod tests {
 
     #[test]
     fn what_the_schema_refuses_is_refused_here_too() {
-        for text in ["", "5", "s", "-5s", "+5s", "1.5s", "1ns", "123456s", "1s 2s", "1h1h1h1h1h", "5S", "5sm"] {
+        for text in [
+            "",
+            "5",
+            "s",
+            "-5s",
+            "+5s",
+            "1.5s",
+            "1ns",
+            "123456s",
+            "1s 2s",
+            "1h1h1h1h1h",
+            "5S",
+            "5sm",
+        ] {
             assert!(text.parse::<Period>().is_err(), "{text:?}");
         }
     }

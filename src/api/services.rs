@@ -92,7 +92,7 @@ pub struct ServiceSpec {
 
     /// IPv4 and IPv6 in the order wanted, at most 2; absent lets the cluster choose. May change at any time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2))]
+    #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "set"))]
     pub ip_families: Vec<IpFamily>,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A field that does nothing yet is not here. Defaults are static and in the schema, so that the stored object
 //! shows them; each `Default` below is what the schema says. The last sentence of a description says what a
-//! change does (see [`super::change`]).
+//! change does (see [`super::Change`]).
 
 use std::collections::BTreeMap;
 
@@ -18,6 +18,7 @@ use super::template::{Metadata, Template};
 use super::words::words;
 
 /// What a person wants of one replicated Redis.
+#[expect(clippy::duplicated_attributes, reason = "columns share a type and a priority")]
 #[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "redisreplicaset.dev",
@@ -45,7 +46,12 @@ use super::words::words;
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Epoch", type_ = "integer", json_path = ".status.epoch", priority = 1),
-    printcolumn(name = "Version", type_ = "string", json_path = ".status.version.version", priority = 1),
+    printcolumn(
+        name = "Version",
+        type_ = "string",
+        json_path = ".status.version.version",
+        priority = 1
+    ),
     printcolumn(
         name = "Message",
         type_ = "string",
@@ -123,7 +129,11 @@ fn two() -> i32 {
 impl RedisReplicaSetSpec {
     /// A spec with this image and every default, as the apiserver would store it.
     pub fn new(image: impl Into<String>) -> Self {
-        Self { image: image.into(), replicas: two(), ..Self::default() }
+        Self {
+            image: image.into(),
+            replicas: two(),
+            ..Self::default()
+        }
     }
 }
 
@@ -137,7 +147,7 @@ pub struct LocalRef {
 }
 
 /// `requests` and `limits` of the Redis container.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Resources {
     /// What the scheduler sets aside for Redis, by resource name. Takes effect in a pod when it is made anew.
@@ -160,7 +170,7 @@ impl Resources {
 }
 
 /// The volume of each pod.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Storage {
     /// Size of one volume, a quantity from 128Mi to 64Ti; an append-only file needs about three times the data while
@@ -228,7 +238,10 @@ pub struct Auth {
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { username: "app".into(), secret_ref: None }
+        Self {
+            username: "app".into(),
+            secret_ref: None,
+        }
     }
 }
 

@@ -5,14 +5,13 @@
 //! always move are not here: they are metrics, so that a quiet set writes nothing.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
-use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
 
 /// What was seen of one set, and who is its master.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RedisReplicaSetStatus {
     /// The generation of spec that the rest of status speaks of.
@@ -84,7 +83,7 @@ pub struct RedisReplicaSetStatus {
 
     /// Every condition, in the order of the reference.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }
 

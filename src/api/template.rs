@@ -82,7 +82,7 @@ pub struct PodSpec {
 
     /// Tolerations as in a pod, at most 32. Takes effect in a pod when it is made anew.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "shapes::embedded::<Vec<Toleration>>")]
+    #[schemars(schema_with = "shapes::tolerations")]
     pub tolerations: Vec<Toleration>,
 
     /// Spread as in a pod, at most 8; replaces the operator's own, which is one pod per node if it can be, then zones. An

@@ -101,8 +101,8 @@ pub struct Facts {
     pub link_users: BTreeSet<String>,
     /// The application's user, if it exists here.
     pub app: Option<AclUser>,
-    /// Values of the directives that the look was asked for. A directive this server does not know is absent.
-    pub managed: BTreeMap<String, String>,
+    /// Values of the directives that the look asked for; `None` for one that this server does not know.
+    pub managed: BTreeMap<String, Option<String>>,
 }
 
 /// Progress of a load.

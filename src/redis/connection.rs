@@ -143,7 +143,7 @@ impl View {
         let announced = directive(ANNOUNCED)?;
         let min_replicas_to_write = directive(MIN)?.parse().map_err(|_| odd(MIN))?;
         let serve_stale = directive(SERVE_STALE)? == "yes";
-        config.retain(|name, _| self.managed.contains(name));
+        let managed = self.managed.iter().map(|name| (name.clone(), config.remove(name))).collect();
         Ok(Facts {
             asked_at,
             answered_at,
@@ -170,7 +170,7 @@ impl View {
             sync_partial_err: info.sync_partial_err,
             link_users: acl::users(users, names::user::LINK_PREFIX).ok_or_else(|| odd("ACL USERS is not a list"))?,
             app: acl::user(user).ok_or_else(|| odd("ACL GETUSER is not a user"))?,
-            managed: config,
+            managed,
         })
     }
 }

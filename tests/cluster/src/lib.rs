@@ -1,1 +1,3 @@
 //! Tests on the testbed.
+
+pub mod bad_input;

@@ -73,7 +73,7 @@ async fn a_fenced_pod_refuses_writes_and_stale_reads_and_answers_a_look() {
         assert_eq!(facts.state(), RoleState::Fenced);
         assert_eq!(facts.announced, "orders-0.orders-nodes.shop.svc");
         assert_eq!((facts.min_replicas_to_write, facts.serve_stale), (UNARMED, false));
-        assert_eq!(facts.managed.get("repl-timeout").map(String::as_str), Some("15"));
+        assert_eq!(facts.managed["repl-timeout"].as_deref(), Some("15"));
         assert_eq!(facts.managed.len(), 2);
         assert_eq!(server.app::<()>(&["SET", "key", "value"]).await, Err("READONLY".into()));
         assert_eq!(server.app::<()>(&["GET", "key"]).await, Err("MASTERDOWN".into()));
@@ -318,13 +318,12 @@ async fn configuration_is_set_all_or_none() {
         };
         let error = roles::set_config(&redis, &values("nonsense")).await.unwrap_err();
         assert!(!error.possibly_executed());
-        assert_eq!(redis.look().await.unwrap().managed["repl-timeout"], "15");
+        assert_eq!(redis.look().await.unwrap().managed["repl-timeout"].as_deref(), Some("15"));
         let facts = roles::set_config(&redis, &values("allkeys-lru")).await.unwrap();
-        assert_eq!(facts.managed, values("allkeys-lru"));
-        assert_eq!(
-            roles::set_config(&redis, &BTreeMap::new()).await.unwrap().managed,
-            values("allkeys-lru")
-        );
+        let shown: BTreeMap<_, _> = values("allkeys-lru").into_iter().map(|(k, v)| (k, Some(v))).collect();
+        assert_eq!(facts.managed, shown);
+        let unchanged = roles::set_config(&redis, &BTreeMap::new()).await.unwrap();
+        assert_eq!(unchanged.managed, shown);
     }
 }
 
