@@ -136,7 +136,7 @@ struct Inner {
     multiplexed: MultiplexedConnection,
     driver: AbortHandle,
     ended: watch::Receiver<Option<End>>,
-    view: View,
+    view: Mutex<View>,
     /// Held while a time is taken and the command queued, so that the order of times is the order of execution.
     order: Mutex<()>,
 }
@@ -158,7 +158,7 @@ impl Connection {
             multiplexed,
             driver,
             ended,
-            view,
+            view: Mutex::new(view),
             order: Mutex::new(()),
         }))
     }
@@ -166,6 +166,11 @@ impl Connection {
     /// Ends the connection for every clone of it, with a reset.
     pub fn close(&self) {
         self.0.driver.abort();
+    }
+
+    /// Changes what later looks read.
+    pub(super) fn set_view(&self, view: View) {
+        *self.0.view.lock().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
     /// Waits until the connection has ended, and says how.
@@ -198,14 +203,15 @@ impl Connection {
             commands
         };
         let acts = batch.len();
-        let look = self.0.view.commands();
+        let view = self.0.view.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let look = view.commands();
         let mut replies = self.send(batch.into_iter().chain(look).collect(), deadline).await?;
         let answered_at = Timestamp::now();
         let looked = replies.values.split_off(acts);
         let names = replies.names.split_off(acts);
         check(&replies.values, &replies.names)?;
         check(&looked, &names)
-            .and_then(|()| self.0.view.facts(replies.asked_at, answered_at, looked))
+            .and_then(|()| view.facts(replies.asked_at, answered_at, looked))
             .map_err(|error| {
                 if acts == 0 {
                     error

@@ -133,7 +133,7 @@ impl View {
         let odd = |what: &str| CallError::Odd(what.to_owned());
         let text = acl::text(info).ok_or_else(|| odd("INFO is not text"))?;
         let info = info::parse(&text).map_err(|error| CallError::Odd(error.to_string()))?;
-        let mut config = config(config_reply).ok_or_else(|| odd("CONFIG GET is not a list of pairs"))?;
+        let config = config(config_reply).ok_or_else(|| odd("CONFIG GET is not a list of pairs"))?;
         let directive = |name: &str| {
             config
                 .get(name)
@@ -143,7 +143,7 @@ impl View {
         let announced = directive(ANNOUNCED)?;
         let min_replicas_to_write = directive(MIN)?.parse().map_err(|_| odd(MIN))?;
         let serve_stale = directive(SERVE_STALE)? == "yes";
-        let managed = self.managed.iter().map(|name| (name.clone(), config.remove(name))).collect();
+        let managed = self.managed.iter().map(|name| (name.clone(), config.get(name).cloned())).collect();
         Ok(Facts {
             asked_at,
             answered_at,

@@ -17,7 +17,7 @@ use super::connection::{Endpoint, View};
 use crate::model::redis::{Facts, PodUid, Seen, SetKey};
 use watched::Watched;
 
-/// One Redis to watch. If anything of it changes, the Redis is watched anew over a new connection.
+/// One Redis to watch. If its endpoint changes, it is watched anew over a new connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Name of the pod, for logs.
@@ -60,7 +60,10 @@ impl Probes {
             let old = before.remove(&target.uid);
             let uid = target.uid.clone();
             let watched = match old {
-                Some(old) if *old.target() == target => old,
+                Some(old) if *old.endpoint() == target.endpoint => {
+                    old.set_view(target.view);
+                    old
+                }
                 old => {
                     let seen = old.as_ref().map(|old| old.seen());
                     old.inspect(|old| old.stop());

@@ -1,4 +1,5 @@
-//! Recorded answers of Redis 7.0.15, and variants written by hand of servers that are not installed here.
+//! Recorded answers of Redis 7.0.15, Redis 8.0.2 and Valkey 8.1.1. Those in the middle of a full resync were recorded
+//! with an RDB slowed down, and with the RDB on a connection of its own where the server can do that.
 
 use super::*;
 
@@ -8,8 +9,12 @@ const LOADING: &str = include_str!("redis-7.0-loading.txt");
 const REPLICA: &str = include_str!("redis-7.0-replica.txt");
 const MASTER: &str = include_str!("redis-7.0-master.txt");
 const MASTER_IN_SYNC: &str = include_str!("redis-7.0-master-sync.txt");
-const REDIS_8: &str = include_str!("by-hand-redis-8.0-master.txt");
-const VALKEY: &str = include_str!("by-hand-valkey-8.1-replica.txt");
+const REDIS_8_REPLICA: &str = include_str!("redis-8.0-replica.txt");
+const REDIS_8_IN_SYNC: &str = include_str!("redis-8.0-master-sync.txt");
+const VALKEY_MASTER: &str = include_str!("valkey-8.1-master.txt");
+const VALKEY_IN_SYNC: &str = include_str!("valkey-8.1-master-sync.txt");
+const VALKEY_REPLICA: &str = include_str!("valkey-8.1-replica.txt");
+const VALKEY_SYNCING: &str = include_str!("valkey-8.1-syncing.txt");
 
 fn info(text: &str) -> Info {
     parse(text).unwrap()
@@ -130,21 +135,45 @@ fn a_promoted_redis_names_the_history_before() {
 
 #[test]
 fn the_second_connection_of_a_full_resync_is_not_another_replica() {
-    let info = info(REDIS_8);
-    assert_eq!(info.version.to_string(), "8.0.2");
-    let states: Vec<&str> = info.replicas.iter().map(|replica| replica.state.as_str()).collect();
-    assert_eq!(states, ["online", "wait_bgsave"]);
-    assert_eq!(info.keys, 3001);
+    let info = info(VALKEY_IN_SYNC);
+    let replicas: Vec<_> = info
+        .replicas
+        .iter()
+        .map(|it| (it.ip.as_str(), it.state.as_str()))
+        .collect();
+    assert_eq!(replicas, [("orders-3.orders-nodes.shop.svc", "bg_transfer")]);
+}
+
+#[test]
+fn a_replica_that_gets_its_rdb_and_the_stream_at_once_is_not_online() {
+    let info = info(REDIS_8_IN_SYNC);
+    assert_eq!(
+        (info.engine, info.version.to_string().as_str()),
+        (Engine::Redis, "8.0.2")
+    );
+    assert_eq!(info.replicas[0].state, "send_bulk_and_stream");
+    assert!(!info.replicas[0].online());
+}
+
+#[test]
+fn replicas_and_masters_of_other_servers_read_alike() {
+    for text in [REDIS_8_REPLICA, VALKEY_REPLICA] {
+        let info = info(text);
+        assert_eq!((info.keys, info.loading, info.aof.enabled), (3000, None, true));
+        assert!(replica(text).up && !replica(text).syncing);
+        assert!(3000 <= info.offset);
+    }
+    assert!(replica(VALKEY_SYNCING).syncing);
+    assert!(info(VALKEY_MASTER).replicas[0].online());
 }
 
 #[test]
 fn valkey_has_its_own_version_and_not_the_one_it_is_compatible_with() {
-    let info = info(VALKEY);
+    let info = info(VALKEY_MASTER);
     assert_eq!(
         (info.engine, info.version.to_string().as_str()),
         (Engine::Valkey, "8.1.1")
     );
-    assert_eq!(info.offset, 14);
 }
 
 #[test]
@@ -196,7 +225,7 @@ fn a_missing_field_is_an_error_with_its_name() {
         Err(InfoError::Missing("slave0".into()))
     );
     assert_eq!(
-        parse(&without(VALKEY, "valkey_version")),
+        parse(&without(VALKEY_MASTER, "valkey_version")),
         Err(InfoError::Missing("valkey_version".into()))
     );
     let no_keyspace = MASTER.replace("# Keyspace", "");
@@ -226,7 +255,7 @@ fn an_odd_value_is_an_error_with_the_field_and_the_value() {
 
 #[test]
 fn no_cut_of_an_answer_panics() {
-    for text in [MASTER, LOADING, VALKEY] {
+    for text in [MASTER, LOADING, VALKEY_IN_SYNC] {
         for end in 0..text.len() {
             let _: Result<Info, InfoError> = parse(&text[..end]);
         }

@@ -28,7 +28,7 @@ pub(super) async fn watch(watched: Arc<Watched>) {
     let mut backoff = Backoff::default();
     loop {
         let asked_at = now();
-        let opened = connection::open(&watched.target().endpoint, watched.target().view.clone()).await;
+        let opened = connection::open(watched.endpoint(), watched.view()).await;
         match opened {
             Ok(connection) => {
                 let since = Instant::now();
@@ -64,16 +64,19 @@ async fn hold(watched: &Watched, connection: &Connection) {
         } else {
             INTERVAL
         };
-        tokio::select! {
-            end = connection.ended() => {
-                lost(watched, end);
-                return;
+        let mut next = began + interval;
+        loop {
+            tokio::select! {
+                end = connection.ended() => {
+                    lost(watched, end);
+                    return;
+                }
+                () = watched.soon.notified() => {
+                    restless_until = Instant::now() + IMPATIENCE;
+                    next = next.min(Instant::now() + SHORT_INTERVAL);
+                }
+                () = sleep_until(next) => break,
             }
-            () = watched.published.notified() => {
-                restless_until = Instant::now() + IMPATIENCE;
-                sleep(SHORT_INTERVAL).await;
-            }
-            () = sleep_until(began + interval) => {}
         }
     }
 }

@@ -10,19 +10,22 @@ use tokio::task::AbortHandle;
 use super::{Target, now};
 use crate::model::redis::{Facts, OffsetLog, ProbeError, Seen, SetKey};
 use crate::redis::client::Connection;
+use crate::redis::connection::{Endpoint, View};
 
 /// One watched Redis. Its task writes here, and everyone reads.
 pub(super) struct Watched {
     set: SetKey,
-    target: Target,
+    pod: String,
+    endpoint: Endpoint,
     wake: mpsc::UnboundedSender<SetKey>,
     state: Mutex<State>,
-    /// Told when something was published, since what follows from a command is worth looking for soon.
-    pub(super) published: Notify,
+    /// Told when a look is worth it soon: after a command, whose effects follow, or if there is more to read.
+    pub(super) soon: Notify,
 }
 
 struct State {
     seen: Seen,
+    view: View,
     connection: Option<Connection>,
     task: Option<AbortHandle>,
     stopped: bool,
@@ -41,23 +44,45 @@ impl Watched {
                 .map(|before| before.offsets().clone())
                 .unwrap_or_default(),
         };
+        let Target {
+            pod, endpoint, view, ..
+        } = target;
         let state = State {
             seen,
+            view,
             connection: None,
             task: None,
             stopped: false,
         };
         Self {
             set,
-            target,
+            pod,
+            endpoint,
             wake,
             state: Mutex::new(state),
-            published: Notify::new(),
+            soon: Notify::new(),
         }
     }
 
-    pub(super) fn target(&self) -> &Target {
-        &self.target
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub(super) fn view(&self) -> View {
+        self.lock().view.clone()
+    }
+
+    /// Reads something else from now on, over the connection there is.
+    pub(super) fn set_view(&self, view: View) {
+        let mut state = self.lock();
+        if state.view == view {
+            return;
+        }
+        if let Some(connection) = &state.connection {
+            connection.set_view(view.clone());
+        }
+        state.view = view;
+        self.soon.notify_one();
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -87,6 +112,8 @@ impl Watched {
         if state.stopped {
             connection.close();
         } else {
+            // It may have changed while the connection was opened.
+            connection.set_view(state.view.clone());
             state.connection = Some(connection.clone());
         }
     }
@@ -108,7 +135,7 @@ impl Watched {
     /// Someone read facts after a command.
     pub(super) fn publish(&self, facts: Facts) {
         accept(&mut self.lock().seen, facts);
-        self.published.notify_one();
+        self.soon.notify_one();
     }
 
     /// A look or an attempt to connect, begun at `asked_at`, gave no facts; `eof` if a held connection ended.
@@ -118,7 +145,7 @@ impl Watched {
             return;
         }
         drop(state);
-        tracing::info!(set = %self.set, pod = self.target.pod, "its Redis {error}");
+        tracing::info!(set = %self.set, pod = self.pod, "its Redis {error}");
         self.wake();
     }
 

@@ -8,7 +8,7 @@ use redis_operator::redis::{Probes, Secret, Target, roles};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-use super::server::{PATIENCE, Server, binaries, until, view};
+use super::server::{APP_PASSWORD, PATIENCE, Server, binaries, until, view};
 
 struct Watch {
     probes: Probes,
@@ -161,7 +161,7 @@ async fn a_server_hung_for_long_is_connected_anew_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_role_changed_behind_our_back_wakes_the_set_and_a_growing_offset_does_not() {
+async fn a_role_changed_behind_our_back_wakes_the_set() {
     for binary in binaries() {
         let server = Server::start(&binary, "orders-0");
         let mut watch = Watch::new();
@@ -179,22 +179,77 @@ async fn a_role_changed_behind_our_back_wakes_the_set_and_a_growing_offset_does_
             seen.facts()
                 .is_some_and(|facts| facts.state() == RoleState::Armed { min: 0 })
         };
-        let seen = watch.woken_until("it is armed", armed).await;
+        watch.woken_until("it is armed", armed).await;
+    }
+}
 
-        let before = seen.facts().unwrap().clone();
+#[tokio::test]
+async fn a_growing_offset_is_logged_and_wakes_nobody() {
+    for binary in binaries() {
+        let (server, replica) = (Server::start(&binary, "orders-0"), Server::start(&binary, "orders-1"));
+        server.tester::<()>(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+        let login = ["CONFIG", "SET", "masteruser", "tester", "masterauth", APP_PASSWORD];
+        replica.tester::<()>(&login).await.unwrap();
+        replica
+            .tester::<()>(&["REPLICAOF", &server.address().to_string(), "6379"])
+            .await
+            .unwrap();
+        let mut watch = Watch::new();
+        watch.probes.keep(&set(), vec![target(&server)]);
+        let online = |seen: &Seen| {
+            seen.facts()
+                .is_some_and(|facts| facts.replicas.len() == 1 && facts.replicas.iter().all(|it| it.online()))
+        };
+        let before = watch
+            .woken_until("a replica is online", online)
+            .await
+            .facts()
+            .unwrap()
+            .clone();
         while watch.woken.try_recv().is_ok() {}
-        server.app::<()>(&["SET", "key", "value"]).await.unwrap();
-        // The log knows the offset of a master that nobody follows only as far as Redis counts it.
-        let after = until("two more looks", async || {
+
+        // A master sends its replicas a ping every second.
+        let after = until("the offset grew over two looks", async || {
             watch
                 .seen()
                 .facts()
-                .filter(|facts| before.asked_at + Duration::from_secs(2) < facts.asked_at)
+                .filter(|facts| before.offset + 28 <= facts.offset)
                 .cloned()
         })
         .await;
-        assert_eq!(after.keys, 1);
         assert!(watch.woken.try_recv().is_err(), "a look without news woke the set");
+        let seen = watch.seen();
+        let age = seen
+            .offsets()
+            .age(before.offset, after.answered_at)
+            .expect("within the log");
+        assert!(Duration::ZERO < age && age < PATIENCE, "{age:?}");
+        assert_eq!(
+            seen.offsets().age(after.offset + 1000, after.answered_at),
+            Some(Duration::ZERO)
+        );
+    }
+}
+
+#[tokio::test]
+async fn another_view_is_read_over_the_same_connection() {
+    for binary in binaries() {
+        let server = Server::start(&binary, "orders-0");
+        let mut watch = Watch::new();
+        watch.probes.keep(&set(), vec![target(&server)]);
+        watch.answers().await;
+        let held = watch.probes.connection(&set(), &uid()).unwrap();
+
+        let mut more = target(&server);
+        more.view.managed = vec!["repl-backlog-size".into()];
+        watch.probes.keep(&set(), vec![more]);
+        assert!(watch.seen().facts().is_some(), "what was known stays known");
+        let read = |seen: &Seen| {
+            seen.facts()
+                .is_some_and(|facts| facts.managed.keys().map(String::as_str).eq(["repl-backlog-size"]))
+        };
+        watch.woken_until("the other directive", read).await;
+        assert!(held.look().await.is_ok());
     }
 }
 
