@@ -34,4 +34,8 @@ pub use spec::{
     AccessMode, AppendFsync, Auth, ImagePullPolicy, LocalRef, Persistence, RedisReplicaSet, RedisReplicaSetSpec,
     Resources, Retain, SecretKeyRef, Storage, VolumeRetention,
 };
+pub use status::{
+    Binding, ConfigStatus, Derived, Elector, Endpoints, HighWaterMark, History, Identity, MemberState, MemberStatus,
+    Operation, OperationKind, OperationReason, Quorum, RedisReplicaSetStatus, Role, ServerVersion,
+};
 pub use template::{FsGroupChangePolicy, Metadata, PodMetadata, PodSecurity, PodSpec, Template};

@@ -1,4 +1,13 @@
 //! Tests that need no cluster.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test may stop at the first thing that is wrong"
+)]
+
+mod api_rules;
+mod api_schema;
+mod api_sentences;
 mod bad_input;
 mod crd;
