@@ -5,6 +5,10 @@
 
 /// API group of the kind and prefix of our labels, annotations and pod conditions.
 pub const GROUP: &str = "redisreplicaset.dev";
+/// `apiVersion` of the kind, as owner references have it.
+pub const API_VERSION: &str = "redisreplicaset.dev/v1alpha1";
+/// The kind.
+pub const KIND: &str = "RedisReplicaSet";
 
 /// Redis's port in every pod and Service.
 pub const REDIS_PORT: u16 = 6379;
@@ -52,6 +56,8 @@ pub mod annotation {
     pub const ROLE: &str = "redisreplicaset.dev/role";
     /// Hash of the redis.conf a pod was made with.
     pub const CONFIG_REVISION: &str = "redisreplicaset.dev/config-revision";
+    /// Hash of what we wanted when we wrote an object; on a pod, of its template without redis.conf.
+    pub const REVISION: &str = "redisreplicaset.dev/revision";
 }
 
 /// Value of `app.kubernetes.io/managed-by`.
@@ -96,6 +102,35 @@ pub mod internal_key {
     /// Redis's aclfile; hashes only.
     pub const ACL: &str = "users.acl";
 }
+
+/// Keys of Secret `<set>-app`, as the Service Binding specification names them.
+pub mod app_key {
+    /// Type of the Secret object.
+    pub const SECRET_TYPE: &str = "servicebinding.io/redis";
+    /// What is bound: always `redis`.
+    pub const TYPE: &str = "type";
+    /// DNS name of the VIP.
+    pub const HOST: &str = "host";
+    /// Redis's port.
+    pub const PORT: &str = "port";
+    /// The application's user.
+    pub const USERNAME: &str = "username";
+    /// Its password.
+    pub const PASSWORD: &str = "password";
+    /// All of it as one `redis://` URL.
+    pub const URI: &str = "uri";
+    /// DNS name of the read Service.
+    pub const REPLICAS_HOST: &str = "replicas-host";
+}
+
+/// Directory of the files that a pod's Redis boots from.
+pub const CONF_DIR: &str = "/etc/redis";
+/// Directory of the volume.
+pub const DATA_DIR: &str = "/data";
+/// What the VIP selects while it points at nobody: a label value that no pod's name can be, names being lower-case.
+pub const NOBODY: &str = "Nobody";
+/// `component` of the pods and what runs in them.
+pub const COMPONENT: &str = "redis";
 
 /// Key of the ConfigMap that holds redis.conf.
 pub const CONF_KEY: &str = "redis.conf";
@@ -160,6 +195,11 @@ pub fn ordinal(set: &str, pod: &str) -> Option<u32> {
 /// DNS name a Redis announces: stable over restarts, unlike its address.
 pub fn dns(set: &str, namespace: &str, pod: &str) -> String {
     format!("{pod}.{}.{namespace}.svc", nodes_service(set))
+}
+
+/// DNS name of a Service inside the cluster.
+pub fn service_dns(service: &str, namespace: &str) -> String {
+    format!("{service}.{namespace}.svc")
 }
 
 /// User minted on a parent for one child.

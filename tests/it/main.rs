@@ -1,4 +1,4 @@
-//! Tests that need no cluster.
+//! Tests that need no cluster, in one binary.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,4 +10,9 @@ mod api_rules;
 mod api_schema;
 mod api_sentences;
 mod bad_input;
+mod chart;
 mod crd;
+mod deploy;
+mod generated;
+mod layers;
+mod redis;

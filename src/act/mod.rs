@@ -1,0 +1,214 @@
+//! I/O out: does what the plan says, step by step. Nobody else changes the world.
+//!
+//! One `match` over [`Step`] without a wildcard; every call has a deadline and is begun only while the Lease is held
+//! long enough for it. The first failure among role steps ends them for this round; objects and labels do not wait for
+//! each other. Nothing is decided here.
+
+mod authority;
+mod objects;
+mod roles;
+mod status;
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use kube::Client;
+
+use crate::api::RedisReplicaSet;
+use crate::lease::{Leadership, NotLeader};
+use crate::model::cluster::Cluster;
+use crate::model::observed::{InternalSecret, Observed};
+use crate::model::plan::{Plan, Step};
+use crate::model::redis::SetKey;
+use crate::observe::{Memory, Stores};
+use crate::redis::CallError;
+use crate::redis::probe::Probes;
+
+pub use status::{StatusWriter, publish};
+
+/// The longest a call to the API server takes.
+pub const API_CALL: Duration = Duration::from_secs(1);
+/// The longest a procedure on a Redis takes.
+pub const REDIS_CALL: Duration = Duration::from_millis(500);
+
+/// Why a step was not done, or not known to be done.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The Lease ends before the step would.
+    #[error(transparent)]
+    Lease(#[from] NotLeader),
+    /// The API server refused it, or could not be reached.
+    #[error("{what}: {source}")]
+    Api {
+        /// What was asked.
+        what: String,
+        /// Its answer.
+        source: Box<kube::Error>,
+    },
+    /// The API server did not answer in time; the write may have been done.
+    #[error("{0}: no answer within a second")]
+    Late(String),
+    /// Redis refused it, or could not be reached.
+    #[error("{pod}: {source}")]
+    Redis {
+        /// The pod.
+        pod: String,
+        /// What happened.
+        source: CallError,
+    },
+    /// The process that the step was meant for is not there any more.
+    #[error("{0}: another process answers now")]
+    OtherProcess(String),
+    /// The step needs something that was not observed.
+    #[error("{0}")]
+    Missing(&'static str),
+}
+
+impl ActError {
+    /// Somebody else wrote first: observe again, no need to tell anybody.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(s) if s.is_conflict() || s.is_already_exists()))
+    }
+}
+
+/// What the steps of one set act upon.
+pub struct Actor<'a> {
+    /// The API server.
+    pub client: &'a Client,
+    /// Stores, which take the replies of our own writes.
+    pub stores: &'a Stores,
+    /// Held connections.
+    pub probes: &'a Probes,
+    /// Whether this process may act.
+    pub leadership: &'a Leadership,
+    /// The set.
+    pub cluster: &'a Cluster,
+    /// Its key.
+    pub key: &'a SetKey,
+}
+
+/// What came of a plan.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Steps done.
+    pub done: usize,
+    /// Failures, each with its step's name.
+    pub failures: Vec<(&'static str, ActError)>,
+}
+
+/// Does the plan.
+pub async fn act(actor: &Actor<'_>, observed: &Observed, set: &RedisReplicaSet, plan: &Plan, memory: &mut Memory) -> Outcome {
+    let mut outcome = Outcome::default();
+    let (roles, rest): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|s| is_role(s));
+    for batch in batches(&roles) {
+        let results = match batch {
+            [Step::Record { authority, why }] => vec![authority::record(actor, set, authority, why, memory).await],
+            redis => join_all(redis.iter().map(|step| roles::role(actor, observed, step))).await,
+        };
+        outcome.take(batch, results);
+        if !outcome.failures.is_empty() {
+            break;
+        }
+    }
+    for step in rest {
+        let result = other(actor, observed, step, memory).await;
+        outcome.take(&[step], vec![result]);
+    }
+    outcome
+}
+
+impl Outcome {
+    fn take(&mut self, steps: &[&Step], results: Vec<Result<(), ActError>>) {
+        for (step, result) in steps.iter().zip(results) {
+            match result {
+                Ok(()) => self.done += 1,
+                Err(error) => self.failures.push((name(step), error)),
+            }
+        }
+    }
+}
+
+/// Neighbouring Redis steps go out side by side: a hung pod never makes another wait. A compare-and-set goes alone.
+fn batches<'a, 'b>(steps: &'b [&'a Step]) -> Vec<&'b [&'a Step]> {
+    let alone = |s: &Step| matches!(s, Step::Record { .. });
+    steps.chunk_by(|a, b| !alone(a) && !alone(b)).collect()
+}
+
+fn is_role(step: &Step) -> bool {
+    match step {
+        Step::Record { .. } | Step::Bare { .. } | Step::Arm { .. } | Step::Fence { .. } | Step::Attach { .. } | Step::LockOut { .. } => true,
+        Step::CreateInternal { .. }
+        | Step::CreateApp
+        | Step::WriteAcl { .. }
+        | Step::Create(_)
+        | Step::Apply { .. }
+        | Step::Delete { .. }
+        | Step::Configure { .. }
+        | Step::Login { .. }
+        | Step::Label { .. }
+        | Step::Gate { .. }
+        | Step::Mark { .. } => false,
+    }
+}
+
+async fn other(actor: &Actor<'_>, observed: &Observed, step: &Step, memory: &mut Memory) -> Result<(), ActError> {
+    match step {
+        Step::CreateInternal { app_sha256 } => objects::create_internal(actor, app_sha256, memory).await,
+        Step::CreateApp => objects::create_app(actor, memory).await,
+        Step::WriteAcl { acl } => objects::write_acl(actor, acl, memory).await,
+        Step::Create(object) => objects::create(actor, object).await,
+        Step::Apply { object, because } => objects::apply(actor, object, because.as_deref()).await,
+        Step::Delete { id, uid } => objects::delete(actor, id, uid).await,
+        Step::Configure { to, values } => roles::configure(actor, to, values, memory).await,
+        Step::Login { to, sha256 } => roles::login(actor, to, sha256).await,
+        Step::Label { pod, uid, role, in_sync } => objects::label(actor, pod, uid, *role, *in_sync).await,
+        Step::Gate { pod, uid, ready, message } => objects::gate(actor, pod, uid, *ready, message).await,
+        Step::Mark { claim, epoch, role } => objects::mark(actor, claim, *epoch, *role).await,
+        Step::Record { .. } | Step::Bare { .. } | Step::Arm { .. } | Step::Fence { .. } | Step::Attach { .. } | Step::LockOut { .. } => {
+            roles::role(actor, observed, step).await
+        }
+    }
+}
+
+/// Name of a step for logs and metrics.
+pub fn name(step: &Step) -> &'static str {
+    match step {
+        Step::Record { .. } => "record",
+        Step::CreateInternal { .. } => "create-internal",
+        Step::CreateApp => "create-app",
+        Step::WriteAcl { .. } => "write-acl",
+        Step::Create(_) => "create",
+        Step::Apply { .. } => "apply",
+        Step::Delete { .. } => "delete",
+        Step::Bare { .. } => "bare",
+        Step::Arm { .. } => "arm",
+        Step::Fence { .. } => "fence",
+        Step::Attach { .. } => "attach",
+        Step::LockOut { .. } => "lock-out",
+        Step::Configure { .. } => "configure",
+        Step::Login { .. } => "login",
+        Step::Label { .. } => "label",
+        Step::Gate { .. } => "gate",
+        Step::Mark { .. } => "mark",
+    }
+}
+
+/// Link key of the set, which only a present Secret has.
+fn link_key(observed: &Observed) -> Result<&crate::model::secret::Secret, ActError> {
+    match &observed.internal {
+        InternalSecret::Present(credentials) => Ok(&credentials.link_key),
+        InternalSecret::Unknown | InternalSecret::Absent | InternalSecret::Unusable(_) => {
+            Err(ActError::Missing("the set's internal Secret is not known"))
+        }
+    }
+}
+
+/// An API call with its deadline, begun only while the Lease outlasts it.
+async fn call<T>(actor: &Actor<'_>, what: String, call: impl Future<Output = kube::Result<T>>) -> Result<T, ActError> {
+    actor.leadership.check(API_CALL)?;
+    match tokio::time::timeout(API_CALL, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(ActError::Api { what, source: Box::new(error) }),
+        Err(_) => Err(ActError::Late(what)),
+    }
+}

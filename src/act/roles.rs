@@ -1,0 +1,116 @@
+//! Steps on a Redis. Each goes over the held connection of exactly the process it was decided for, and what it read
+//! afterwards is at once what the next round sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{ActError, Actor, REDIS_CALL, link_key};
+use crate::build::acl;
+use crate::model::observed::{Observed, Refusal};
+use crate::model::plan::{Step, Target};
+use crate::model::redis::{Facts, PodUid};
+use crate::names;
+use crate::observe::Memory;
+use crate::redis::{CallError, Connection, link_secret, roles};
+
+/// Does a role step.
+pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) -> Result<(), ActError> {
+    match step {
+        Step::Bare { to } => on(actor, to, "bare", async |c| roles::bare(c).await).await,
+        Step::Fence { to } => on(actor, to, "fence", async |c| roles::fence(c).await).await,
+        Step::Arm { to, min, epoch } => {
+            let min = u32::try_from(*min).map_err(|_| ActError::Missing("min-replicas-to-write is negative"))?;
+            tracing::info!(set = %actor.key, pod = %to.name, min, epoch, "arms");
+            on(actor, to, "arm", async |c| roles::arm(c, min).await).await
+        }
+        Step::LockOut { parent, child } => on(actor, parent, "lock-out", async |c| roles::revoke_link(c, child).await).await,
+        Step::Attach { child, parent, epoch } => attach(actor, observed, child, parent, *epoch).await,
+        Step::Record { .. }
+        | Step::CreateInternal { .. }
+        | Step::CreateApp
+        | Step::WriteAcl { .. }
+        | Step::Create(_)
+        | Step::Apply { .. }
+        | Step::Delete { .. }
+        | Step::Configure { .. }
+        | Step::Login { .. }
+        | Step::Label { .. }
+        | Step::Gate { .. }
+        | Step::Mark { .. } => Err(ActError::Missing("this step is not for a Redis")),
+    }
+}
+
+/// Mints the link at the parent, attaches the child, and looks at the parent once more: "holds everything the master had
+/// at the attach" is judged by a look that is younger than the attach.
+async fn attach(actor: &Actor<'_>, observed: &Observed, child: &Target, parent: &Target, epoch: i64) -> Result<(), ActError> {
+    let epoch = u64::try_from(epoch).map_err(|_| ActError::Missing("the epoch is negative"))?;
+    let secret = link_secret(link_key(observed)?, &actor.cluster.uid, &parent.run_id, &child.run_id, epoch);
+    let ip: IpAddr = parent.ip.parse().map_err(|_| ActError::Missing("the parent's address is no IP address"))?;
+    let user = names::link_user(&child.name);
+    on(actor, parent, "mint", async |c| roles::mint_link(c, &child.name, &secret).await).await?;
+    on(actor, child, "attach", async |c| roles::attach(c, ip, names::REDIS_PORT, &user, &secret).await).await?;
+    on(actor, parent, "look", async |c| c.look().await).await
+}
+
+/// Sets directives one by one: each that Redis refuses, or shows in another spelling, is remembered.
+pub(super) async fn configure(
+    actor: &Actor<'_>,
+    to: &Target,
+    values: &BTreeMap<String, String>,
+    memory: &mut Memory,
+) -> Result<(), ActError> {
+    for (key, value) in values {
+        let one = BTreeMap::from([(key.clone(), value.clone())]);
+        let answer = match on(actor, to, "configure", async |c| roles::set_config(c, &one).await).await {
+            Ok(()) => {
+                let shown = facts(actor, to).and_then(|f| f.managed.get(key).cloned().flatten());
+                shown.map(Refusal::Shown)
+            }
+            Err(ActError::Redis { source: CallError::Refused { message, .. }, .. }) if message.contains("immutable") => {
+                Some(Refusal::Immutable)
+            }
+            Err(ActError::Redis { source: CallError::Refused { code, message, .. }, .. }) => {
+                Some(Refusal::Refused(format!("{code} {message}")))
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(answer) = answer {
+            memory.refused.insert((key.clone(), value.clone()), answer);
+        }
+    }
+    Ok(())
+}
+
+/// Gives the application's user its password and rules.
+pub(super) async fn login(actor: &Actor<'_>, to: &Target, sha256: &str) -> Result<(), ActError> {
+    let name = &actor.cluster.spec.auth.username;
+    let hashes = BTreeSet::from([sha256.to_owned()]);
+    let rules: Vec<String> = acl::APPLICATION_RULES.split_whitespace().map(str::to_owned).collect();
+    on(actor, to, "login", async |c| roles::set_app_user(c, name, &hashes, &rules).await).await
+}
+
+/// Runs a procedure on the process that the step was decided for, and publishes what it read.
+async fn on(
+    actor: &Actor<'_>,
+    to: &Target,
+    what: &str,
+    procedure: impl AsyncFnOnce(&Connection) -> Result<Facts, CallError>,
+) -> Result<(), ActError> {
+    actor.leadership.check(REDIS_CALL)?;
+    let uid = PodUid(to.uid.clone());
+    let lost = |source| ActError::Redis { pod: to.name.clone(), source };
+    if facts(actor, to).is_none_or(|f| f.run_id != to.run_id) {
+        return Err(ActError::OtherProcess(to.name.clone()));
+    }
+    let Some(connection) = actor.probes.connection(actor.key, &uid) else {
+        return Err(ActError::OtherProcess(to.name.clone()));
+    };
+    let read = procedure(&connection).await.map_err(lost)?;
+    tracing::debug!(set = %actor.key, pod = %to.name, what, state = ?read.state(), "done");
+    actor.probes.publish(actor.key, &uid, read);
+    Ok(())
+}
+
+fn facts(actor: &Actor<'_>, to: &Target) -> Option<std::sync::Arc<Facts>> {
+    actor.probes.look(actor.key).get(&PodUid(to.uid.clone()))?.facts().cloned()
+}

@@ -1,0 +1,188 @@
+//! redis.conf: what every pod boots with.
+//!
+//! A pod boots fenced: a replica of nobody, that takes no writes and serves no stale reads. Which pod is master, its
+//! `min-replicas-to-write` and its credentials never stand in this file; the operator gives them to a running server.
+//! What a person wrote comes last, and can never name a directive of ours.
+
+mod managed;
+mod writer;
+
+use std::collections::BTreeMap;
+
+pub use managed::is_reserved;
+
+use self::writer::Writer;
+use super::grace::Grace;
+use super::{BuildError, meta, quantity};
+use crate::api::status::Derived;
+use crate::model::cluster::Cluster;
+use crate::names;
+
+/// Every pod boots with this: no number of replicas is ever enough, so nothing is written before the operator arms it.
+pub const FENCED_MIN_REPLICAS: u32 = 65_535;
+
+/// Silence of a replica, in seconds, after which it no longer counts for `min-replicas-to-write`.
+pub const MIN_REPLICAS_MAX_LAG_SECONDS: u32 = 2;
+
+/// Address that a fenced pod replicates from; nothing answers there.
+pub const FENCED_MASTER: (&str, u16) = ("127.0.0.1", 1);
+
+/// Share of the memory limit that becomes `maxmemory`. The rest is for output buffers, the backlog, fragmentation and
+/// the pages that a fork copies.
+const MAXMEMORY_PERCENT: u128 = 75;
+
+/// A redis.conf, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conf {
+    /// The file.
+    pub text: String,
+    /// Short hash of the file; names its ConfigMap.
+    pub revision: String,
+    /// Values that were derived from something else, for status.
+    pub derived: Vec<Derived>,
+}
+
+/// Writes the set's redis.conf; the same spec makes the same bytes.
+///
+/// # Errors
+/// [`BuildError::ReservedDirective`] and [`BuildError::NotADirective`] for a key of `spec.config` that admission would
+/// refuse today, [`BuildError::Quantity`] for a memory limit that is no quantity.
+pub fn build(cluster: &Cluster) -> Result<Conf, BuildError> {
+    check(&cluster.spec.config)?;
+    let derived: Vec<_> = maxmemory(cluster)?.into_iter().collect();
+    let mut writer = Writer::default();
+    server(&mut writer, cluster);
+    replication(&mut writer);
+    persistence(&mut writer, cluster);
+    for Derived { key, value, .. } in &derived {
+        writer.line(key, [value.as_str()]);
+    }
+    for (key, value) in &cluster.spec.config {
+        writer.line(key, arguments(key, value));
+    }
+    let text = writer.finish();
+    Ok(Conf {
+        revision: revision(&text),
+        text,
+        derived,
+    })
+}
+
+/// Short hash of a redis.conf.
+pub fn revision(text: &str) -> String {
+    meta::short_hash(text.as_bytes())
+}
+
+/// The directives a person decides, and `maxmemory` where it is derived, with the value that should be in force on
+/// every server: what a running server may be asked for with `CONFIG GET` and given with `CONFIG SET`. Values are as
+/// written, `1gb` and not its bytes. Keys Redis cannot set live are here too: only the server knows which these are.
+///
+/// # Errors
+/// As [`build`].
+pub fn live_values(cluster: &Cluster) -> Result<BTreeMap<String, String>, BuildError> {
+    check(&cluster.spec.config)?;
+    let mut values = BTreeMap::from([("appendfsync".to_owned(), appendfsync(cluster).to_owned())]);
+    values.extend(maxmemory(cluster)?.map(|Derived { key, value, .. }| (key, value)));
+    values.extend(cluster.spec.config.clone());
+    Ok(values)
+}
+
+fn check(config: &BTreeMap<String, String>) -> Result<(), BuildError> {
+    for key in config.keys() {
+        if !managed::is_directive(key) {
+            return Err(BuildError::NotADirective(key.clone()));
+        }
+        if is_reserved(key) {
+            return Err(BuildError::ReservedDirective(key.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn server(writer: &mut Writer, cluster: &Cluster) {
+    writer.line("bind", ["*", "-::*"]);
+    writer.line("port", [names::REDIS_PORT.to_string().as_str()]);
+    // Every user has a password and `default` is off, so the mode would only refuse the pod's own address.
+    writer.line("protected-mode", ["no"]);
+    writer.line("dir", [names::DATA_DIR]);
+    writer.line(
+        "aclfile",
+        [format!("{}/{}", names::CONF_DIR, names::internal_key::ACL).as_str()],
+    );
+    writer.line(
+        "shutdown-timeout",
+        [Grace::of(cluster).shutdown_seconds.to_string().as_str()],
+    );
+    writer.line("busy-reply-threshold", ["5000"]);
+}
+
+fn replication(writer: &mut Writer) {
+    let (host, port) = FENCED_MASTER;
+    writer.line("replicaof", [host, port.to_string().as_str()]);
+    writer.line("min-replicas-to-write", [FENCED_MIN_REPLICAS.to_string().as_str()]);
+    writer.line(
+        "min-replicas-max-lag",
+        [MIN_REPLICAS_MAX_LAG_SECONDS.to_string().as_str()],
+    );
+    writer.line("replica-serve-stale-data", ["no"]);
+    writer.line("repl-ping-replica-period", ["1"]);
+    writer.line("repl-timeout", ["15"]);
+    writer.line("repl-backlog-size", ["64mb"]);
+    // A fenced pod keeps its backlog for as long as it takes: it is what makes the next resync a partial one.
+    writer.line("repl-backlog-ttl", ["0"]);
+    writer.line("repl-diskless-sync-delay", ["0"]);
+    writer.line("repl-diskless-load", ["on-empty-db"]);
+    writer.line("client-output-buffer-limit", ["replica", "1gb", "512mb", "120"]);
+}
+
+fn persistence(writer: &mut Writer, cluster: &Cluster) {
+    writer.line("appendonly", ["yes"]);
+    writer.line("appendfsync", [appendfsync(cluster)]);
+    writer.line("aof-use-rdb-preamble", ["yes"]);
+    writer.line("save", [""]);
+}
+
+fn appendfsync(cluster: &Cluster) -> &'static str {
+    cluster.spec.persistence.append_fsync.as_str()
+}
+
+/// `maxmemory` in whole mebibytes, rounded down, if there is a limit and the person named none.
+fn maxmemory(cluster: &Cluster) -> Result<Option<Derived>, BuildError> {
+    if cluster.spec.config.contains_key("maxmemory") {
+        return Ok(None);
+    }
+    let Some(limit) = cluster.spec.resources.limits.get("memory") else {
+        return Ok(None);
+    };
+    let refused = || BuildError::Quantity {
+        field: "resources.limits.memory",
+        value: limit.0.clone(),
+    };
+    let bytes = quantity::bytes(&limit.0).ok_or_else(refused)?;
+    let megabytes = u128::from(bytes) * MAXMEMORY_PERCENT / 100 >> 20;
+    Ok(Some(Derived {
+        key: "maxmemory".into(),
+        // 0 would be "no limit at all".
+        value: format!("{}mb", megabytes.max(1)),
+        reason: format!("{MAXMEMORY_PERCENT} % of limits.memory {}", limit.0),
+    }))
+}
+
+/// A person's value as the arguments of a line. Redis takes one argument, whatever is in it, except for the few
+/// directives that have several words, which 7.0.0 takes only apart; later servers take them both ways.
+fn arguments<'a>(directive: &str, value: &'a str) -> Vec<&'a str> {
+    const SEVERAL: &[&str] = &[
+        "client-output-buffer-limit",
+        "latency-tracking-info-percentiles",
+        "save",
+    ];
+    let words: Vec<_> = value.split_ascii_whitespace().collect();
+    if SEVERAL.contains(&directive) && !words.is_empty() {
+        words
+    } else {
+        vec![value]
+    }
+}
+
+#[cfg(test)]
+mod tests;

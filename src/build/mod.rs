@@ -1,0 +1,232 @@
+//! The objects a set consists of, from the set alone: pure functions without a clock, a client or chance.
+//!
+//! Start at [`all`]. One file per kind; [`meta`] has what they share, [`conf`] and [`acl`] write the two files a Redis
+//! boots from, [`compare`] tells what somebody else changed in a live object. What runs, and who is master, is never
+//! found out here: it comes in as [`Inputs`].
+
+pub mod acl;
+pub mod compare;
+
+pub mod conf;
+pub mod config_map;
+pub mod disruption_budget;
+pub mod grace;
+pub mod meta;
+pub mod pod;
+pub mod quantity;
+pub mod secrets;
+pub mod services;
+pub mod statefulset;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::Serialize;
+use serde_json::Value;
+
+use self::conf::Conf;
+use self::services::Reads;
+use crate::model::cluster::Cluster;
+use crate::names::{self, manager};
+
+/// Why a set cannot be built. The schema and its rules refuse all of it first; an object that was stored under older
+/// rules ends here, and what was applied before stays in force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// A key of `spec.config` that is the operator's own or opens the server.
+    #[error("config key {0:?} is not a person's to set; remove it from spec.config")]
+    ReservedDirective(String),
+    /// A key of `spec.config` that cannot be a directive.
+    #[error("config key {0:?} is no redis.conf directive: lower-case letters, digits and '-', at most 64 characters")]
+    NotADirective(String),
+    /// A user that could be one of ours, or more than a name.
+    #[error("auth.username {0:?} cannot be used: 1 to 64 of A-Z a-z 0-9 _ . - and not beginning with rrs-")]
+    UserName(String),
+    /// A quantity that is none.
+    #[error("{field} {value:?} is no quantity such as 1Gi")]
+    Quantity {
+        /// Path in spec.
+        field: &'static str,
+        /// What stands there.
+        value: String,
+    },
+    /// A value that cannot become the JSON of an object.
+    #[error("no Kubernetes object: {0}")]
+    NotAnObject(String),
+}
+
+/// Why a Secret cannot be used. Says which key, never a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// The Secret has no such key.
+    #[error("key {0:?} is missing")]
+    KeyMissing(String),
+    /// The value cannot be a password.
+    #[error("key {key:?}: {why}")]
+    Password {
+        /// The key.
+        key: String,
+        /// What is wrong with its value.
+        why: acl::BadPassword,
+    },
+    /// The value is not a link key as we write it.
+    #[error("key {0:?} is no 64 hexadecimal digits")]
+    NotAKey(String),
+}
+
+/// What the objects depend on besides the spec: decided by `decide`, or read from the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inputs<'a> {
+    /// The redis.conf of this pass.
+    pub conf: &'a Conf,
+    /// Pod behind the VIP; `None` for nobody.
+    pub master: Option<&'a str>,
+    /// Epoch that made it master.
+    pub epoch: i64,
+    /// Where reads go.
+    pub reads: Reads<'a>,
+    /// Pods that the core StatefulSet is to have: [`Cluster::pods`], except while a replica is taken out first.
+    pub pods: u32,
+    /// Size in the live StatefulSet's claim template; `None` if there is no StatefulSet yet.
+    pub claim_size: Option<&'a Quantity>,
+}
+
+/// Everything that is applied for a set, typed. Its Secrets are made apart, by [`secrets`], before all of this.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objects {
+    /// redis.conf.
+    pub config_map: ConfigMap,
+    /// The pods' names.
+    pub nodes: Service,
+    /// The master's address.
+    pub vip: Service,
+    /// The replicas' address.
+    pub replicas: Service,
+    /// One pod at a time.
+    pub disruption_budget: PodDisruptionBudget,
+    /// The pods.
+    pub stateful_set: StatefulSet,
+}
+
+/// Kinds of objects that a set consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// core/v1.
+    ConfigMap,
+    /// core/v1.
+    Service,
+    /// policy/v1.
+    PodDisruptionBudget,
+    /// apps/v1.
+    StatefulSet,
+}
+
+impl Kind {
+    /// As in an object's `kind`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConfigMap => "ConfigMap",
+            Self::Service => "Service",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+}
+
+/// One object, ready to be applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name in the set's namespace.
+    pub name: String,
+    /// The field manager it is applied as.
+    pub manager: &'static str,
+    /// The JSON to apply, sealed.
+    pub value: Value,
+}
+
+/// Builds everything, in the order in which it is applied.
+///
+/// # Errors
+/// [`BuildError`] for a spec that admission would refuse today.
+pub fn all(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Vec<Object>, BuildError> {
+    objects(cluster, inputs)?.sealed()
+}
+
+/// Kind and name of everything that [`all`] builds but redis.conf, for whoever looks whether it is there.
+pub fn ids(cluster: &Cluster) -> Vec<(Kind, String)> {
+    let set = &cluster.name;
+    vec![
+        (Kind::Service, names::nodes_service(set)),
+        (Kind::Service, names::vip(set)),
+        (Kind::Service, names::replicas_service(set)),
+        (Kind::PodDisruptionBudget, names::disruption_budget(set)),
+        (Kind::StatefulSet, names::stateful_set(set)),
+    ]
+}
+
+/// Builds everything, typed.
+///
+/// # Errors
+/// As [`all`].
+pub fn objects(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Objects, BuildError> {
+    let Inputs {
+        conf,
+        master,
+        epoch,
+        reads,
+        pods,
+        claim_size,
+    } = *inputs;
+    Ok(Objects {
+        config_map: config_map::build(cluster, conf),
+        nodes: services::nodes(cluster),
+        vip: services::vip(cluster, master, epoch),
+        replicas: services::replicas(cluster, reads),
+        disruption_budget: disruption_budget::build(cluster),
+        stateful_set: statefulset::build(cluster, conf, pods, claim_size)?,
+    })
+}
+
+impl Objects {
+    /// The list to apply: the StatefulSet last, for its pods mount and are named by what comes before. An object that is
+    /// added to the struct and forgotten here does not compile.
+    ///
+    /// # Errors
+    /// [`BuildError::NotAnObject`], which no object of ours is.
+    pub fn sealed(self) -> Result<Vec<Object>, BuildError> {
+        let Self {
+            config_map,
+            nodes,
+            vip,
+            replicas,
+            disruption_budget,
+            stateful_set,
+        } = self;
+        Ok(vec![
+            object(Kind::ConfigMap, manager::OBJECTS, &config_map)?,
+            object(Kind::Service, manager::OBJECTS, &nodes)?,
+            object(Kind::Service, manager::VIP, &vip)?,
+            object(Kind::Service, manager::OBJECTS, &replicas)?,
+            object(Kind::PodDisruptionBudget, manager::OBJECTS, &disruption_budget)?,
+            object(Kind::StatefulSet, manager::OBJECTS, &stateful_set)?,
+        ])
+    }
+}
+
+fn object<K: Serialize>(kind: Kind, manager: &'static str, object: &K) -> Result<Object, BuildError> {
+    let value = meta::seal(object)?;
+    let name = value
+        .pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    Ok(Object {
+        kind,
+        name,
+        manager,
+        value,
+    })
+}

@@ -1,0 +1,114 @@
+//! The pod template: one stock container, its files, its end, and where it runs.
+//!
+//! Pods pass Pod Security "restricted", hold no service account token and carry no role: a pod that is made anew has no
+//! role label until the operator gives it one. Nothing here kills a Redis: there is no liveness probe.
+
+mod container;
+mod placement;
+mod volumes;
+
+use k8s_openapi::api::core::v1::{
+    LocalObjectReference, PodReadinessGate, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::BuildError;
+use super::conf::Conf;
+use super::grace::Grace;
+use super::meta::{self, Component, Map};
+use crate::model::cluster::Cluster;
+use crate::names::{self, annotation, label};
+
+/// Builds it. Two annotations tell a pod's age: [`annotation::CONFIG_REVISION`], the redis.conf it boots from, and
+/// [`annotation::REVISION`], all else that only a new pod can take up.
+///
+/// # Errors
+/// [`BuildError::NotAnObject`] if the pod's spec is no JSON, which a value from an apiserver always is.
+pub fn template(cluster: &Cluster, conf: &Conf) -> Result<PodTemplateSpec, BuildError> {
+    let own = &cluster.spec.template.metadata;
+    let common = &cluster.spec.common_metadata;
+    let mut ours = meta::labels(cluster, Component::Redis);
+    ours.insert(label::TIER.into(), names::CORE_TIER.into());
+    let revisions = meta::map([
+        (annotation::CONFIG_REVISION, conf.revision.as_str()),
+        (annotation::REVISION, revision(cluster)?.as_str()),
+    ]);
+    Ok(PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(meta::merged([&common.labels, &own.labels, &ours])),
+            annotations: Some(meta::merged([&common.annotations, &own.annotations, &revisions])),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(spec(cluster, &names::config_map(&cluster.name, &conf.revision))),
+    })
+}
+
+/// Short hash of everything in the template that a person can only have by a new pod. Without redis.conf, most of which
+/// a running server takes up, and without the common metadata, which is no reason to restart a Redis.
+///
+/// # Errors
+/// As [`template`].
+pub fn revision(cluster: &Cluster) -> Result<String, BuildError> {
+    let own = &cluster.spec.template.metadata;
+    let wanted = serde_json::to_value((spec(cluster, ""), &own.labels, &own.annotations));
+    let wanted = wanted.map_err(|error| BuildError::NotAnObject(error.to_string()))?;
+    Ok(meta::short_hash(wanted.to_string().as_bytes()))
+}
+
+fn spec(cluster: &Cluster, config_map: &str) -> PodSpec {
+    let wanted = &cluster.spec.template.spec;
+    let placement = placement::of(cluster);
+    PodSpec {
+        containers: vec![container::redis(cluster)],
+        volumes: Some(volumes::of(cluster, config_map)),
+        image_pull_secrets: pull_secrets(cluster),
+        readiness_gates: Some(vec![PodReadinessGate {
+            condition_type: names::READINESS_GATE.into(),
+        }]),
+        termination_grace_period_seconds: Some(Grace::of(cluster).total_seconds),
+        security_context: Some(security(cluster)),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        node_selector: meta::some(wanted.node_selector.clone()),
+        affinity: placement.affinity,
+        topology_spread_constraints: placement.spread,
+        tolerations: (!wanted.tolerations.is_empty()).then(|| wanted.tolerations.clone()),
+        priority_class_name: wanted.priority_class_name.clone(),
+        runtime_class_name: wanted.runtime_class_name.clone(),
+        scheduler_name: wanted.scheduler_name.clone(),
+        ..PodSpec::default()
+    }
+}
+
+fn pull_secrets(cluster: &Cluster) -> Option<Vec<LocalObjectReference>> {
+    let secrets = &cluster.spec.image_pull_secrets;
+    (!secrets.is_empty()).then(|| {
+        secrets
+            .iter()
+            .map(|secret| LocalObjectReference {
+                name: secret.name.clone(),
+            })
+            .collect()
+    })
+}
+
+fn security(cluster: &Cluster) -> PodSecurityContext {
+    let wanted = cluster.spec.template.spec.security_context;
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(wanted.run_as_user),
+        run_as_group: Some(wanted.run_as_group),
+        fs_group: Some(wanted.fs_group),
+        fs_group_change_policy: Some(wanted.fs_group_change_policy.as_str().into()),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".into(),
+            localhost_profile: None,
+        }),
+        ..PodSecurityContext::default()
+    }
+}
+
+/// What every pod of the core tier is selected by.
+fn selector(cluster: &Cluster) -> Map {
+    meta::core_selector(cluster)
+}

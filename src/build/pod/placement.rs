@@ -1,0 +1,78 @@
+//! Where pods go: one per node if it can be, then over zones.
+//!
+//! Both are wishes, never conditions. With node-bound volumes a hard rule is a trap: three pods that were born on two
+//! nodes could not start again once a third node is there, for their volumes hold them where the rule forbids them. But
+//! one soft wish alone is outvoted: the default scheduler weighs free resources, their balance and image locality with up
+//! to 100 points each, a soft anti-affinity or a soft spread with 200. So both are asked for, 400 against 300, and pods
+//! share a node only when no other is fit. The condition `SpreadDegraded` says where they do.
+
+use k8s_openapi::api::core::v1::{
+    Affinity, PodAffinityTerm, PodAntiAffinity, TopologySpreadConstraint, WeightedPodAffinityTerm,
+};
+
+use super::selector;
+use crate::build::meta;
+use crate::model::cluster::Cluster;
+use crate::names::label;
+
+/// What the pod's spec says of its place.
+pub struct Placement {
+    /// The person's affinity, with ours where it does not speak of other pods.
+    pub affinity: Option<Affinity>,
+    /// The person's constraints, else ours.
+    pub spread: Option<Vec<TopologySpreadConstraint>>,
+}
+
+/// A person's spread constraints replace all of ours; an anti-affinity of theirs replaces our anti-affinity.
+pub fn of(cluster: &Cluster) -> Placement {
+    let wanted = &cluster.spec.template.spec;
+    if !wanted.topology_spread_constraints.is_empty() {
+        let spread = wanted
+            .topology_spread_constraints
+            .iter()
+            .map(|constraint| selecting(cluster, constraint));
+        return Placement {
+            affinity: wanted.affinity.clone(),
+            spread: Some(spread.collect()),
+        };
+    }
+    let mut affinity = wanted.affinity.clone().unwrap_or_default();
+    affinity.pod_anti_affinity.get_or_insert_with(|| apart(cluster));
+    let spread = [label::HOSTNAME, label::ZONE].map(|key| evenly(cluster, key));
+    Placement {
+        affinity: Some(affinity),
+        spread: Some(spread.into()),
+    }
+}
+
+fn selecting(cluster: &Cluster, constraint: &TopologySpreadConstraint) -> TopologySpreadConstraint {
+    let mut constraint = constraint.clone();
+    constraint
+        .label_selector
+        .get_or_insert_with(|| meta::label_selector(selector(cluster)));
+    constraint
+}
+
+fn evenly(cluster: &Cluster, topology_key: &str) -> TopologySpreadConstraint {
+    TopologySpreadConstraint {
+        max_skew: 1,
+        topology_key: topology_key.into(),
+        when_unsatisfiable: "ScheduleAnyway".into(),
+        label_selector: Some(meta::label_selector(selector(cluster))),
+        ..TopologySpreadConstraint::default()
+    }
+}
+
+fn apart(cluster: &Cluster) -> PodAntiAffinity {
+    PodAntiAffinity {
+        preferred_during_scheduling_ignored_during_execution: Some(vec![WeightedPodAffinityTerm {
+            weight: 100,
+            pod_affinity_term: PodAffinityTerm {
+                label_selector: Some(meta::label_selector(selector(cluster))),
+                topology_key: label::HOSTNAME.into(),
+                ..PodAffinityTerm::default()
+            },
+        }]),
+        ..PodAntiAffinity::default()
+    }
+}

@@ -1,0 +1,113 @@
+//! The Services: the VIP, the replicas', and the headless one that names the pods.
+//!
+//! Which pod is master is an argument here and nothing is remembered. Ports are fixed.
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::meta::{self, Component, Map};
+use crate::api;
+use crate::model::cluster::Cluster;
+use crate::names::{self, annotation, label};
+
+/// Where the read Service sends clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reads<'a> {
+    /// To the core replicas that are labelled in sync, which may be nobody.
+    #[default]
+    Replicas,
+    /// To the master's pod: `whenEmpty: Master`, and no replica is in sync.
+    Master(&'a str),
+}
+
+/// The VIP: exactly one pod, or nobody, with the epoch in the same write. It publishes not-ready addresses, for the
+/// operator alone decides who is behind it. Nobody is a selector that matches no pod; an empty one would leave the old
+/// endpoints standing.
+pub fn vip(cluster: &Cluster, master: Option<&str>, epoch: i64) -> Service {
+    let wanted = &cluster.spec.services.master;
+    let mut metadata = meta::object_with(cluster, Component::Vip, names::vip(&cluster.name), &wanted.metadata);
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(annotation::EPOCH.into(), epoch.to_string());
+    let spec = ServiceSpec {
+        publish_not_ready_addresses: Some(true),
+        ..reached(&wanted.spec, one_pod(master.unwrap_or(names::NOBODY)))
+    };
+    service(metadata, spec)
+}
+
+/// The read Service. A replica leaves it by losing its label, or its readiness.
+pub fn replicas(cluster: &Cluster, reads: Reads<'_>) -> Service {
+    let wanted = &cluster.spec.services.replicas;
+    let name = names::replicas_service(&cluster.name);
+    let selector = match reads {
+        Reads::Replicas => in_sync(cluster),
+        Reads::Master(pod) => one_pod(pod),
+    };
+    let metadata = meta::object_with(cluster, Component::Replicas, name, &wanted.metadata);
+    service(metadata, reached(&wanted.spec, selector))
+}
+
+/// The headless Service: every pod of the set has a DNS name from the moment it has an address, ready or not, for that
+/// name is what Redis announces.
+pub fn nodes(cluster: &Cluster) -> Service {
+    let spec = ServiceSpec {
+        cluster_ip: Some("None".into()),
+        publish_not_ready_addresses: Some(true),
+        selector: Some(meta::set_selector(cluster)),
+        ports: Some(vec![port(None)]),
+        ..ServiceSpec::default()
+    };
+    service(
+        meta::object(cluster, Component::Nodes, names::nodes_service(&cluster.name)),
+        spec,
+    )
+}
+
+/// A pod by the label that Kubernetes writes, of which there is one.
+fn one_pod(pod: &str) -> Map {
+    meta::map([(label::POD_NAME, pod)])
+}
+
+fn in_sync(cluster: &Cluster) -> Map {
+    let mut selector = meta::core_selector(cluster);
+    selector.extend(meta::map([(label::ROLE, "replica"), (label::IN_SYNC, "true")]));
+    selector
+}
+
+/// The part of a Service that a person may choose.
+fn reached(wanted: &api::ServiceSpec, selector: Map) -> ServiceSpec {
+    let words = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+    let families: Vec<_> = wanted.ip_families.iter().map(ToString::to_string).collect();
+    ServiceSpec {
+        type_: Some(wanted.type_.as_str().into()),
+        external_traffic_policy: wanted.external_traffic_policy.map(|policy| policy.as_str().into()),
+        load_balancer_class: wanted.load_balancer_class.clone(),
+        load_balancer_source_ranges: words(&wanted.load_balancer_source_ranges),
+        ip_family_policy: wanted.ip_family_policy.map(|policy| policy.as_str().into()),
+        ip_families: words(&families),
+        selector: Some(selector),
+        ports: Some(vec![port(wanted.node_port)]),
+        ..ServiceSpec::default()
+    }
+}
+
+/// Redis's port. The protocol is written out: it is part of the port's key in server-side apply.
+fn port(node_port: Option<i32>) -> ServicePort {
+    ServicePort {
+        name: Some(names::CONTAINER.into()),
+        port: i32::from(names::REDIS_PORT),
+        protocol: Some("TCP".into()),
+        target_port: Some(IntOrString::Int(i32::from(names::REDIS_PORT))),
+        node_port,
+        ..ServicePort::default()
+    }
+}
+
+fn service(metadata: ObjectMeta, spec: ServiceSpec) -> Service {
+    Service {
+        metadata,
+        spec: Some(spec),
+        ..Service::default()
+    }
+}

@@ -1,0 +1,77 @@
+//! The core tier's StatefulSet: the master and its own replicas.
+//!
+//! Its pods start side by side and go only when the operator or a person deletes one. How many there are, and the size
+//! that the claim template was born with, are arguments: both depend on more than the spec.
+
+use k8s_openapi::api::apps::v1::{
+    StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::conf::Conf;
+use super::meta::{self, Component};
+use super::{BuildError, pod};
+use crate::model::cluster::Cluster;
+use crate::names::{self, label};
+
+/// Builds it with so many pods. `claim_size` is what the live StatefulSet's claim template asks for, which can never
+/// change; `None` for a new one, which takes the spec's.
+///
+/// # Errors
+/// As [`pod::template`].
+pub fn build(
+    cluster: &Cluster,
+    conf: &Conf,
+    pods: u32,
+    claim_size: Option<&Quantity>,
+) -> Result<StatefulSet, BuildError> {
+    let mut metadata = meta::object(cluster, Component::Redis, names::stateful_set(&cluster.name));
+    let labels = metadata.labels.get_or_insert_default();
+    labels.insert(label::TIER.into(), names::CORE_TIER.into());
+    let retention = cluster.spec.storage.retention;
+    Ok(StatefulSet {
+        metadata,
+        spec: StatefulSetSpec {
+            replicas: Some(i32::try_from(pods).unwrap_or(i32::MAX)),
+            service_name: Some(names::nodes_service(&cluster.name)),
+            pod_management_policy: Some("Parallel".into()),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("OnDelete".into()),
+                rolling_update: None,
+            }),
+            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
+                when_deleted: Some(retention.when_deleted.as_str().into()),
+                when_scaled: Some(retention.when_scaled.as_str().into()),
+            }),
+            selector: meta::label_selector(meta::core_selector(cluster)),
+            template: pod::template(cluster, conf)?,
+            volume_claim_templates: Some(vec![claim(cluster, claim_size)]),
+            ..StatefulSetSpec::default()
+        },
+        status: None,
+    })
+}
+
+fn claim(cluster: &Cluster, size: Option<&Quantity>) -> PersistentVolumeClaim {
+    let storage = &cluster.spec.storage;
+    let size = size.unwrap_or(&storage.size).clone();
+    PersistentVolumeClaim {
+        metadata: ObjectMeta {
+            name: Some(names::DATA_VOLUME.into()),
+            labels: Some(meta::core_selector(cluster)),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec![storage.access_mode.as_str().into()]),
+            storage_class_name: storage.storage_class_name.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some([("storage".to_owned(), size)].into()),
+                limits: None,
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        status: None,
+    }
+}

@@ -1,0 +1,72 @@
+//! Labels, gates and marks that follow from what was seen: for the read Service, disruption budgets, and the day when
+//! status is lost. Never a change of role.
+
+use super::sync;
+use super::view::View;
+use crate::api::status::{MemberState, Role};
+use crate::model::observed::{Member, PodFacts};
+use crate::model::plan::Step;
+use crate::names;
+
+pub(super) fn decide(view: &View) -> Vec<Step> {
+    view.observed.members.iter().flat_map(|member| of_member(view, member)).collect()
+}
+
+fn of_member(view: &View, member: &Member) -> Vec<Step> {
+    let Some(pod) = member.pod.as_ref().filter(|p| !p.deleting) else { return Vec::new() };
+    let state = sync::state(view, member);
+    let role = role(view, member, state);
+    let in_sync = role == Role::Replica && sync::may_serve_reads(state);
+    let mut steps = Vec::new();
+    if pod.role.as_deref() != Some(role.as_str()) || pod.in_sync != in_sync {
+        steps.push(Step::Label { pod: member.name.clone(), uid: pod.uid.clone(), role, in_sync });
+    }
+    steps.extend(gate(member, pod, state));
+    steps.extend(mark(view, member, role));
+    steps
+}
+
+/// The role as the label has it. A pod that is silent keeps what it had: the label is no authority.
+pub(super) fn role(view: &View, member: &Member, state: MemberState) -> Role {
+    let had = member.pod.as_ref().and_then(|p| p.role.as_deref());
+    let kept = [Role::Master, Role::Replica, Role::Fenced].into_iter().find(|r| Some(r.as_str()) == had);
+    let is_master = view.master().is_some_and(|m| m.ordinal == member.ordinal);
+    match state {
+        MemberState::Serving => Role::Master,
+        MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown => Role::Replica,
+        MemberState::Unreachable => kept.filter(|r| (*r == Role::Master) == is_master).unwrap_or_default(),
+        MemberState::Fenced | MemberState::Loading | MemberState::Starting | MemberState::Gone => Role::Fenced,
+    }
+}
+
+/// The readiness gate: in sync, or the master that takes writes.
+fn gate(member: &Member, pod: &PodFacts, state: MemberState) -> Option<Step> {
+    let (ready, message) = match state {
+        MemberState::Serving => (true, "the master takes writes"),
+        MemberState::InSync => (true, "in sync with the master"),
+        MemberState::Lagging => (false, "further behind the master than services.replicas.maxLag"),
+        MemberState::Syncing => (false, "a full resync is under way"),
+        MemberState::LinkDown => (false, "the link to the master is down"),
+        MemberState::Loading => (false, "Redis loads its data"),
+        MemberState::Fenced => (false, "waits for a role"),
+        MemberState::Unreachable => (false, "does not answer the operator"),
+        MemberState::Starting | MemberState::Gone => return None,
+    };
+    (pod.gate != Some(ready)).then(|| Step::Gate {
+        pod: member.name.clone(),
+        uid: pod.uid.clone(),
+        ready,
+        message: message.to_owned(),
+    })
+}
+
+/// Epoch and role on the claim. Only a settled role is written, and never an epoch below the one that stands there.
+fn mark(view: &View, member: &Member, role: Role) -> Option<Step> {
+    let claim = member.claim.as_ref()?;
+    let epoch = view.authority.epoch;
+    if view.authority.master.is_none() || role == Role::Fenced || claim.epoch.is_some_and(|e| e > epoch) {
+        return None;
+    }
+    let stands = claim.epoch == Some(epoch) && claim.role.as_deref() == Some(role.as_str());
+    (!stands).then(|| Step::Mark { claim: names::claim(&member.name), epoch, role })
+}

@@ -1,0 +1,62 @@
+//! What is to be done about a set: `decide(cluster, observed, now) -> Plan`.
+//!
+//! Pure, total and deterministic: no clock, no client, no randomness, no `await`, no log. The same function runs in
+//! production, under property tests and in the model. Every refusal carries its reason as data ([`Hold`]), from which
+//! condition, event and log line are made.
+//!
+//! Read in this order: [`view`] (what the decisions look at), [`roles`] (who may do what, in order of urgency),
+//! then its questions [`founding`], [`operation`], [`replicas`], [`quorum`], [`scale`]; beside them [`objects`],
+//! [`settings`] and [`labels`], which never change a role; last [`status`] and [`conditions`].
+
+mod conditions;
+mod founding;
+mod hold;
+mod labels;
+mod objects;
+mod operation;
+mod quorum;
+mod replicas;
+mod roles;
+mod scale;
+mod settings;
+mod status;
+mod sync;
+mod view;
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::model::cluster::Cluster;
+use crate::model::observed::Observed;
+use crate::model::plan::Plan;
+
+pub use hold::Hold;
+pub use quorum::{min_target, wait_target};
+use view::View;
+
+/// A set with nothing to do is looked at this often: freshness of replicas changes by time alone.
+const IDLE: Duration = Duration::from_secs(2);
+/// While something is under way that no event announces.
+const BUSY: Duration = Duration::from_millis(300);
+
+/// Decides one pass. Steps come in the order they are to be done: roles first, then objects, then labels.
+pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
+    let view = View::new(cluster, observed, now);
+    let roles = roles::decide(&view);
+    let wanted = objects::decide(&view);
+    let settings = settings::decide(&view);
+
+    let mut steps = Vec::new();
+    if view.may_act() {
+        steps.extend(roles.steps.iter().cloned());
+        steps.extend(wanted.steps.iter().cloned());
+        if roles.steps.is_empty() {
+            steps.extend(settings.steps.iter().cloned());
+        }
+        steps.extend(labels::decide(&view));
+    }
+    let (status, events) = status::status(&view, &roles, &wanted, &settings);
+    let next = if roles.waits || wanted.waits { BUSY } else { IDLE };
+    Plan { steps, status, events, next }
+}

@@ -1,0 +1,181 @@
+//! The set's Secrets and objects: what is missing, what differs, what nothing needs any more.
+//!
+//! Only objects that this set controls are touched; an object of our name that is somebody else's is named in a
+//! condition. The VIP is one of them: its selector is the recorded master and nobody else.
+
+use super::scale::stateful_set_replicas;
+use super::view::View;
+use super::{settings, sync};
+use crate::api::WhenEmpty;
+use crate::api::status::{Derived, OperationKind};
+use crate::build::acl::{Hashes, PasswordHash};
+use crate::build::services::Reads;
+use crate::build::{self, acl, compare, conf};
+use crate::model::observed::{AppSecret, InternalSecret, Live, Member, ObjectId};
+use crate::model::plan::{Object, Step};
+use crate::names;
+
+/// What the set should consist of, against what there is.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// Steps, in order.
+    pub steps: Vec<Step>,
+    /// Whether something is under way that no event announces.
+    pub waits: bool,
+    /// Objects of our names that are not ours, with their owners.
+    pub conflicts: Vec<(ObjectId, String)>,
+    /// The Secret an application needs.
+    pub binding: String,
+    /// Revision of redis.conf that new processes read.
+    pub config_revision: Option<String>,
+    /// Values that were derived, with reasons.
+    pub derived: Vec<Derived>,
+    /// Why redis.conf cannot be written, if it cannot.
+    pub config_error: Option<String>,
+}
+
+pub(super) fn decide(view: &View) -> Wanted {
+    let mut wanted = Wanted { binding: binding(view), ..Wanted::default() };
+    let Some(app_sha256) = app_password(view, &mut wanted) else { return wanted };
+    match &view.observed.internal {
+        InternalSecret::Unknown => return wanted,
+        InternalSecret::Unusable(owner) => {
+            let id = ObjectId { kind: "Secret", name: names::internal_secret(&view.cluster.name) };
+            wanted.conflicts.push((id, owner.clone()));
+            return wanted;
+        }
+        InternalSecret::Absent => {
+            wanted.steps.push(Step::CreateInternal { app_sha256 });
+            return wanted;
+        }
+        InternalSecret::Present(credentials) => {
+            let hashes = Hashes {
+                operator: PasswordHash::from_sha256(&credentials.operator.sha256_hex()),
+                probe: PasswordHash::from_sha256(&credentials.probe.sha256_hex()),
+                application: Some(PasswordHash::from_sha256(&app_sha256)),
+            };
+            match acl::file(view.cluster, &hashes) {
+                Ok(acl) if acl != credentials.acl => wanted.steps.push(Step::WriteAcl { acl }),
+                Ok(_) => {}
+                Err(error) => wanted.config_error = Some(error.to_string()),
+            }
+        }
+    }
+    children(view, &mut wanted);
+    wanted
+}
+
+/// Name of the Secret with the application's password.
+fn binding(view: &View) -> String {
+    let named = view.cluster.spec.auth.secret_ref.as_ref().map(|r| r.name.clone());
+    named.unwrap_or_else(|| names::app_secret(&view.cluster.name))
+}
+
+/// The password's hash, or the step that makes one, or nothing while a person has to act.
+fn app_password(view: &View, wanted: &mut Wanted) -> Option<String> {
+    match &view.observed.app {
+        AppSecret::Present { sha256 } => Some(sha256.clone()),
+        AppSecret::Absent if view.cluster.spec.auth.secret_ref.is_none() => {
+            wanted.steps.push(Step::CreateApp);
+            None
+        }
+        AppSecret::Absent | AppSecret::Unknown | AppSecret::Unusable(_) => None,
+    }
+}
+
+/// The VIP's pod: the recorded master, but nobody before a new set's first master takes writes.
+fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
+    let status = &view.observed.status;
+    let founding = status.operation.as_ref().is_some_and(|o| o.kind == OperationKind::Bootstrap);
+    if founding && view.serving().is_none() {
+        return None;
+    }
+    status.master.as_ref().map(|m| m.name.as_str())
+}
+
+/// Whether the VIP as it stands in the cluster names a pod in the epoch of now.
+pub(super) fn vip_names(view: &View, pod: &str) -> bool {
+    let Some(live) = view.ours("Service", &names::vip(&view.cluster.name)) else { return false };
+    let epoch = view.authority.epoch.to_string();
+    live["spec"]["selector"][names::label::POD_NAME] == *pod
+        && live["metadata"]["annotations"][names::annotation::EPOCH] == *epoch
+}
+
+fn children(view: &View, wanted: &mut Wanted) {
+    let fresh = match conf::build(view.cluster) {
+        Ok(fresh) => fresh,
+        Err(error) => {
+            wanted.config_error = Some(error.to_string());
+            return;
+        }
+    };
+    wanted.derived = fresh.derived.clone();
+    // What Redis refuses, or does not know, is kept out of the file that new processes read.
+    let conf = if settings::decide(view).acceptable() { fresh } else { conf_in_use(view).unwrap_or(fresh) };
+    wanted.config_revision = Some(conf.revision.clone());
+    let inputs = build::Inputs {
+        conf: &conf,
+        master: vip_master(view),
+        epoch: view.authority.epoch,
+        reads: reads(view),
+        pods: u32::try_from(stateful_set_replicas(view)).unwrap_or(1),
+        claim_size: None,
+    };
+    match build::all(view.cluster, &inputs) {
+        Ok(objects) => objects.into_iter().for_each(|object| child(view, object, wanted)),
+        Err(error) => wanted.config_error = Some(error.to_string()),
+    }
+    old_config_maps(view, &names::config_map(&view.cluster.name, &conf.revision), wanted);
+}
+
+/// The redis.conf that the StatefulSet's template mounts, as its ConfigMap has it.
+fn conf_in_use(view: &View) -> Option<conf::Conf> {
+    let name = view.observed.stateful_set.as_ref()?.config_map.as_deref()?;
+    let text = view.ours("ConfigMap", name)?["data"][names::CONF_KEY].as_str()?.to_owned();
+    Some(conf::Conf { revision: conf::revision(&text), text, derived: Vec::new() })
+}
+
+/// Where the read Service leads: to the replicas, or to the master while no replica is in sync and the user wants that.
+fn reads<'a>(view: &View<'a>) -> Reads<'a> {
+    let in_sync = |m: &Member| sync::may_serve_reads(sync::state(view, m));
+    let wanted = view.cluster.spec.services.replicas.when_empty == WhenEmpty::Master;
+    match vip_master(view).filter(|_| wanted && !view.observed.members.iter().any(in_sync)) {
+        Some(master) => Reads::Master(master),
+        None => Reads::Replicas,
+    }
+}
+
+fn child(view: &View, built: build::Object, wanted: &mut Wanted) {
+    let id = ObjectId { kind: built.kind.as_str(), name: built.name };
+    let mut object = Object { id, manager: built.manager, body: built.value, uid: None, resource_version: None };
+    match view.observed.objects.get(&object.id) {
+        None => {
+            wanted.waits = true;
+            wanted.steps.push(Step::Create(object));
+        }
+        Some(Live::Foreign { owner }) => wanted.conflicts.push((object.id, owner.clone())),
+        Some(Live::Ours(live)) => {
+            let Some(difference) = compare::differs(&object.body, live) else { return };
+            let of_live = |field: &str| live["metadata"][field].as_str().map(str::to_owned);
+            object.uid = of_live("uid");
+            object.resource_version = of_live("resourceVersion");
+            let because = difference.foreign.then(|| format!("{difference} and is put back"));
+            wanted.steps.push(Step::Apply { object, because });
+        }
+    }
+}
+
+/// Files of earlier revisions, once no pod was made with them.
+fn old_config_maps(view: &View, in_use: &str, wanted: &mut Wanted) {
+    let mounted = |name: &str| {
+        view.observed.members.iter().filter_map(|m| m.pod.as_ref()?.config_revision.as_deref()).any(|r| name.ends_with(r))
+    };
+    let members_known = view.observed.members.iter().all(|m| m.pod.as_ref().is_none_or(|p| p.config_revision.is_some()));
+    for (id, live) in view.observed.objects.iter().filter(|(id, _)| id.kind == "ConfigMap") {
+        let Live::Ours(body) = live else { continue };
+        let old = id.name != in_use && id.name.starts_with(&names::config_map(&view.cluster.name, ""));
+        if old && members_known && !mounted(&id.name) && let Some(uid) = body["metadata"]["uid"].as_str() {
+            wanted.steps.push(Step::Delete { id: id.clone(), uid: uid.to_owned() });
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! A role change under way: bootstrap of a new set, or the recorded master's role granted again.
+//!
+//! Its progress is seen in the world, never kept: an operator that is killed between any two steps leaves a state
+//! from which [`proceed`] goes on. Nothing is granted to a pod without the data the set had.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::SignedDuration;
+
+use super::founding::loaded;
+use super::hold::Hold;
+use super::quorum::{min_target, wait_target};
+use super::replicas;
+use super::roles::Roles;
+use super::view::{View, target};
+use crate::api::status::{Elector, History, Identity, Operation, OperationKind, OperationReason, Quorum};
+use crate::model::observed::Member;
+use crate::model::plan::{Authority, Step};
+use crate::model::redis::{Facts, RoleState, Seen};
+
+/// How long a new master waits for the replicas that its min-replicas-to-write asks for.
+const AWAIT_REPLICAS: SignedDuration = SignedDuration::from_secs(10);
+/// Lineages that are remembered; a replica can not meet more (Redis keeps two).
+const HISTORIES: usize = 10;
+
+/// Names a pod master of a new epoch, before anything is done to it.
+pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: OperationReason, epoch: i64) -> Roles {
+    let Some(identity) = member.identity() else {
+        return Roles::held(Hold::WaitsForPods { pod: member.name.clone(), why: "its volume is not known yet".into() });
+    };
+    let before = &view.authority;
+    let pods = view.pods();
+    let operation = Operation {
+        kind,
+        from: before.master.as_ref().filter(|m| m.name != identity.name).map(|m| m.name.clone()),
+        to: identity.name.clone(),
+        epoch,
+        reason,
+        started_at: MicroTime(view.now),
+    };
+    let authority = Authority {
+        epoch,
+        electors: with_master(&before.electors, &identity),
+        quorum: Some(Quorum {
+            wait: before.quorum.map_or(wait_target(pods), |q| q.wait),
+            min_replicas_to_write: 0,
+            degraded: min_target(pods) > 0,
+        }),
+        histories: before.histories.clone(),
+        master: Some(identity),
+        operation: Some(operation),
+    };
+    Roles::steps(vec![Step::Record { authority, why: format!("{kind} of {} in epoch {epoch} ({reason})", member.name) }])
+}
+
+/// The electors with the master among them, as the process it is now.
+fn with_master(electors: &[Elector], master: &Identity) -> Vec<Elector> {
+    let entry = Elector {
+        name: master.name.clone(),
+        uid: master.uid.clone(),
+        volume: master.volume.clone(),
+        learner: false,
+    };
+    let others = electors.iter().filter(|e| e.volume != master.volume).cloned();
+    std::iter::once(entry).chain(others).collect()
+}
+
+/// The recorded master does not serve and no role change is under way: its data is granted again, never empty.
+pub(super) fn grant_again(view: &View) -> Roles {
+    let member = match awaited(view) {
+        Ok(member) => member,
+        Err(hold) => return Roles::held(hold),
+    };
+    let facts = match ready(view, member) {
+        Ok(facts) => facts,
+        Err(hold) => return Roles::held(hold),
+    };
+    // A bare master of this very epoch lost only its min-replicas-to-write.
+    if facts.state() == RoleState::Bare && is_recorded_process(view, member) && has_history(view, facts) {
+        return arm(view, member, facts);
+    }
+    let others_down = view.others().all(|m| m.facts().is_none_or(|f| f.state() == RoleState::Fenced));
+    let reason = if others_down { OperationReason::ColdStart } else { OperationReason::Restarted };
+    begin(view, member, OperationKind::Grant, reason, view.authority.epoch + 1)
+}
+
+/// Goes on with what is under way.
+pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
+    let member = match awaited(view) {
+        Ok(member) => member,
+        Err(hold) => return Roles::held(hold),
+    };
+    if let Some((_, facts, min)) = view.serving() {
+        return finish(view, member, facts, min);
+    }
+    let facts = match ready(view, member) {
+        Ok(facts) => facts,
+        Err(hold) => return Roles::held(hold),
+    };
+    // The process it was begun for is gone: what it had done is gone with it.
+    if !is_recorded_process(view, member) {
+        return begin(view, member, under_way.kind, OperationReason::Restarted, view.authority.epoch + 1);
+    }
+    match facts.state() {
+        RoleState::Bare if !has_history(view, facts) => Roles::steps(vec![record_history(view, facts)]),
+        RoleState::Bare => match under_way.kind {
+            OperationKind::Bootstrap => await_replicas(view, member, facts, under_way),
+            OperationKind::Grant => arm(view, member, facts),
+        },
+        RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {
+            Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
+        }
+    }
+}
+
+/// A new set's master waits until k replicas hold everything, so that its first write can be confirmed.
+fn await_replicas(view: &View, member: &Member, facts: &Facts, under_way: &Operation) -> Roles {
+    let attach = replicas::decide(view, member, facts, 0);
+    if !attach.steps.is_empty() {
+        return attach;
+    }
+    let want = min_target(view.pods());
+    let holders = view.others().filter(|m| view.holds_everything(m, facts)).count();
+    let in_time = view.since(under_way.started_at.0) < AWAIT_REPLICAS;
+    if holders < want as usize && in_time {
+        return Roles::waiting(Vec::new());
+    }
+    let quorum = view.authority.quorum.unwrap_or_default();
+    let reached = if holders >= want as usize { want } else { 0 };
+    if quorum.min_replicas_to_write != reached {
+        let quorum = Quorum { min_replicas_to_write: reached, degraded: reached < want, ..quorum };
+        let authority = Authority { quorum: Some(quorum), ..view.authority.clone() };
+        return Roles::steps(vec![Step::Record { authority, why: format!("{holders} replicas hold everything") }]);
+    }
+    arm(view, member, facts)
+}
+
+/// Takes writes with the number that is recorded as in force.
+fn arm(view: &View, member: &Member, _: &Facts) -> Roles {
+    let min = view.authority.quorum.map_or(0, |q| q.min_replicas_to_write);
+    let step = target(member).map(|to| Step::Arm { to, min, epoch: view.authority.epoch });
+    Roles::waiting(step.into_iter().collect())
+}
+
+/// The master takes writes: once the VIP names it, nothing is left to do.
+fn finish(view: &View, member: &Member, facts: &Facts, min: i32) -> Roles {
+    let attach = replicas::decide(view, member, facts, min);
+    let vip = super::objects::vip_names(view, &member.name);
+    if !vip {
+        return Roles { waits: true, ..attach };
+    }
+    let authority = Authority { operation: None, ..view.authority.clone() };
+    Roles::steps(vec![Step::Record { authority, why: format!("{} serves, and the VIP names it", member.name) }])
+}
+
+fn record_history(view: &View, facts: &Facts) -> Step {
+    let began = facts.second_offset.map_or(facts.offset, |second| second.saturating_sub(1));
+    let new = History {
+        replid: facts.replid.clone(),
+        began: i64::try_from(began).unwrap_or(i64::MAX),
+        epoch: view.authority.epoch,
+    };
+    let histories = std::iter::once(new).chain(view.authority.histories.iter().cloned()).take(HISTORIES).collect();
+    let authority = Authority { histories, ..view.authority.clone() };
+    Step::Record { authority, why: format!("lineage {} begins at {began}", facts.replid) }
+}
+
+fn has_history(view: &View, facts: &Facts) -> bool {
+    view.authority.histories.first().is_some_and(|h| h.replid == facts.replid && h.epoch == view.authority.epoch)
+}
+
+fn is_recorded_process(view: &View, member: &Member) -> bool {
+    view.authority.master.as_ref().is_some_and(|m| member.uid() == Some(m.uid.as_str()))
+}
+
+/// The member on the recorded master's volume, answering.
+fn awaited<'a>(view: &View<'a>) -> Result<&'a Member, Hold> {
+    let recorded = view.authority.master.as_ref();
+    let name = recorded.map_or_else(String::new, |m| m.name.clone());
+    let Some(member) = view.master() else {
+        let why = match view.observed.member(&name).and_then(|m| m.claim.as_ref()) {
+            Some(_) => "a new volume has its name",
+            None => "no volume has its name",
+        };
+        return Err(data_lost(view).unwrap_or(Hold::MasterGone { pod: name, why: why.into() }));
+    };
+    if let (Seen::Unknown { since, error, .. }, Some(pod)) = (&member.redis, &member.pod)
+        && pod.trouble.is_none()
+        && pod.started.is_some()
+    {
+        return Err(Hold::MasterSilent { pod: member.name.clone(), since: *since, error: error.to_string() });
+    }
+    Ok(member)
+}
+
+/// Whether the member has loaded the data that the set had.
+fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
+    let facts = match loaded(member) {
+        Ok(facts) => facts,
+        // A master that follows somebody was told so by a person; its data is still the set's.
+        Err(Hold::WaitsForPods { .. }) if member.facts().is_some_and(|f| f.loading.is_none()) => match member.facts() {
+            Some(facts) => facts,
+            None => return Err(Hold::WaitsForPods { pod: member.name.clone(), why: "no answer".into() }),
+        },
+        Err(hold) => return Err(hold),
+    };
+    match &view.observed.status.high_water_mark {
+        Some(mark) if mark.keys > 0 && facts.keys == 0 => Err(data_lost(view).unwrap_or(Hold::Empty {
+            pod: member.name.clone(),
+            keys: mark.keys,
+            epoch: mark.epoch,
+        })),
+        _ => Ok(facts),
+    }
+}
+
+/// Every member answers, every member is empty, and the set had data.
+fn data_lost(view: &View) -> Option<Hold> {
+    let mark = view.observed.status.high_water_mark.as_ref().filter(|m| m.keys > 0)?;
+    let members = &view.observed.members;
+    let all_empty = members.iter().all(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys == 0));
+    (all_empty && !members.is_empty()).then(|| Hold::DataLost {
+        volumes: members.len(),
+        keys: mark.keys,
+        epoch: mark.epoch,
+    })
+}

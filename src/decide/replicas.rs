@@ -1,0 +1,139 @@
+//! The master's replicas: who enters the electors, who is attached next, who is cut off.
+//!
+//! A pod enters the electors before it is attached, and only the operator attaches it. Full resyncs are given one after
+//! the other; a partial one costs nothing and waits for nobody.
+
+use k8s_openapi::jiff::SignedDuration;
+
+use super::roles::Roles;
+use super::view::{View, target};
+use crate::api::status::{Elector, Identity, MemberState};
+use crate::model::observed::Member;
+use crate::model::plan::{Authority, Step};
+use crate::model::redis::{Facts, RoleState};
+use crate::names;
+
+/// Full resyncs at once from one parent (FACTS.md 8.2: the master's write p99 is four times better than with all at once).
+const FULL_RESYNCS: usize = 1;
+/// A link that stays down this long although nothing is missing is given its credentials again, which is harmless.
+const RETRY_LINK: SignedDuration = SignedDuration::from_secs(5);
+
+pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Roles {
+    if let Some(step) = strangers(view) {
+        return Roles::steps(vec![step]);
+    }
+    if let Some(step) = electors(view, facts) {
+        return Roles::steps(vec![step]);
+    }
+    attach(view, master, facts)
+}
+
+/// A pod that is master of its own although nobody named it follows nobody again. It took no write: it is not armed.
+fn strangers(view: &View) -> Option<Step> {
+    view.others()
+        .find(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.state() == RoleState::Bare))
+        .and_then(target)
+        .map(|to| Step::Fence { to })
+}
+
+/// The electors as they should be, if that is another list: wanted members that answer enter as learners, a learner that
+/// holds everything votes, a new process on a known volume is the same member, a lost volume leaves when it may.
+fn electors(view: &View, facts: &Facts) -> Option<Step> {
+    let mut list = view.authority.electors.clone();
+    let mut why = Vec::new();
+    for member in view.others().filter(|m| view.wanted(m)) {
+        let Some(identity) = member.identity().filter(|_| member.facts().is_some_and(|f| f.loading.is_none())) else { continue };
+        match list.iter_mut().find(|e| e.volume == identity.volume) {
+            None => {
+                why.push(format!("{} enters", member.name));
+                list.push(learner(identity));
+            }
+            Some(entry) if entry.uid != identity.uid => {
+                why.push(format!("{} is a new process", member.name));
+                entry.uid = identity.uid;
+            }
+            Some(entry) if entry.learner && view.holds_everything(member, facts) => {
+                why.push(format!("{} holds everything", member.name));
+                entry.learner = false;
+            }
+            Some(_) => {}
+        }
+    }
+    let known = |e: &Elector| view.observed.members.iter().any(|m| m.claim.as_ref().is_some_and(|c| c.uid == e.volume));
+    if let Some(gone) = list.iter().position(|e| !known(e) && may_leave(view, e, facts)) {
+        why.push(format!("{} lost its volume and leaves", list[gone].name));
+        list.remove(gone);
+    }
+    let authority = Authority { electors: list, ..view.authority.clone() };
+    (!why.is_empty()).then(|| Step::Record { authority, why: format!("electors: {}", why.join(", ")) })
+}
+
+fn learner(identity: Identity) -> Elector {
+    Elector { name: identity.name, uid: identity.uid, volume: identity.volume, learner: true }
+}
+
+/// An elector leaves only when it can confirm nothing any more (locked out at the master that is reached) and
+/// min(k, the rest) of the remaining replicas hold everything the master has.
+pub(super) fn may_leave(view: &View, leaving: &Elector, facts: &Facts) -> bool {
+    if facts.link_users.contains(&names::link_user(&leaving.name)) {
+        return false;
+    }
+    let master = view.authority.master.as_ref().map(|m| m.volume.as_str());
+    let rest: Vec<_> = view
+        .authority
+        .electors
+        .iter()
+        .filter(|e| e.volume != leaving.volume && Some(e.volume.as_str()) != master)
+        .collect();
+    let holders = rest
+        .iter()
+        .filter_map(|e| view.observed.members.iter().find(|m| m.claim.as_ref().is_some_and(|c| c.uid == e.volume)))
+        .filter(|m| view.holds_everything(m, facts))
+        .count();
+    let wait = view.authority.quorum.map_or(0, |q| usize::try_from(q.wait).unwrap_or(0));
+    holders >= wait.min(rest.len())
+}
+
+/// Attaches whoever hangs wrong: partial resyncs at once, full ones one by one.
+fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
+    let Some(parent) = target(master) else { return Roles::default() };
+    let syncing = |m: &&Member| m.facts().and_then(Facts::replica_link).is_some_and(|link| link.syncing);
+    let mut running = view.others().filter(syncing).count();
+    let mut steps = Vec::new();
+    let mut waits = false;
+    for child in view.others().filter(|m| view.wanted(m)) {
+        let Some(child_facts) = child.facts() else { continue };
+        let is_elector = child.identity().is_some_and(|i| view.elector(&i).is_some());
+        let deleting = child.pod.as_ref().is_none_or(|p| p.deleting);
+        if child_facts.loading.is_some() || deleting || !is_elector || hangs_right(view, child, child_facts, master, facts) {
+            waits |= child_facts.loading.is_some();
+            continue;
+        }
+        if !continues(child_facts, facts) {
+            if running >= FULL_RESYNCS {
+                waits = true;
+                continue;
+            }
+            running += 1;
+        }
+        if let Some(child) = target(child) {
+            steps.push(Step::Attach { child, parent: parent.clone(), epoch: view.authority.epoch });
+        }
+    }
+    Roles { waits: waits || running > 0, steps, hold: None }
+}
+
+/// Whether the replica's own history is one that the master can go on with, so that the resync is partial.
+fn continues(child: &Facts, master: &Facts) -> bool {
+    child.replid == master.replid || master.replid2.as_ref() == Some(&child.replid)
+}
+
+fn hangs_right(view: &View, child: &Member, child_facts: &Facts, master: &Member, facts: &Facts) -> bool {
+    if !view.attached(child_facts, master, facts, &child.name) {
+        return false;
+    }
+    let up = child_facts.replica_link().is_some_and(|link| link.up || link.syncing);
+    let known = view.observed.status.members.iter().find(|m| m.name == child.name);
+    let down_since = known.filter(|m| m.state == MemberState::LinkDown).map(|m| m.since.0);
+    up || down_since.is_none_or(|since| view.since(since) < RETRY_LINK)
+}

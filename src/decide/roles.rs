@@ -1,0 +1,91 @@
+//! Who may do what, in order of urgency. The questions are in the modules this one calls.
+//!
+//! At most one compare-and-set a round, and nothing that needs it before its reply is seen.
+
+use super::hold::Hold;
+use super::view::{View, supported};
+use super::{founding, operation, quorum, replicas, scale};
+use crate::model::observed::Member;
+use crate::model::plan::Step;
+use crate::model::redis::RoleState;
+
+/// What the role decisions came to.
+#[derive(Debug, Default)]
+pub(super) struct Roles {
+    /// Steps, in order.
+    pub steps: Vec<Step>,
+    /// Why the work does not go on.
+    pub hold: Option<Hold>,
+    /// Whether something is under way that no event announces.
+    pub waits: bool,
+}
+
+impl Roles {
+    pub fn held(hold: Hold) -> Self {
+        Self { steps: Vec::new(), waits: !hold.needs_a_person() && hold != Hold::Paused, hold: Some(hold) }
+    }
+
+    pub fn steps(steps: Vec<Step>) -> Self {
+        Self { steps, hold: None, waits: false }
+    }
+
+    pub fn waiting(steps: Vec<Step>) -> Self {
+        Self { steps, hold: None, waits: true }
+    }
+}
+
+/// Decides about roles.
+pub(super) fn decide(view: &View) -> Roles {
+    if !view.may_act() {
+        return Roles::held(Hold::Paused);
+    }
+    if let Some(hold) = status_behind(view).or_else(|| unsupported(view)) {
+        return Roles::held(hold);
+    }
+    match (&view.authority.master, &view.authority.operation) {
+        (None, _) => founding::decide(view),
+        (Some(_), Some(under_way)) => operation::proceed(view, under_way),
+        (Some(_), None) => maintain(view),
+    }
+}
+
+/// The recorded master serves: its replicas, the numbers in force, and the number of pods, in this order.
+fn maintain(view: &View) -> Roles {
+    let Some((master, facts, min)) = view.serving() else { return operation::grant_again(view) };
+    let mut waits = false;
+    for question in [replicas::decide, quorum::decide, scale::decide] {
+        let answer = question(view, master, facts, min);
+        if !answer.steps.is_empty() {
+            return answer;
+        }
+        waits |= answer.waits;
+    }
+    Roles { steps: Vec::new(), hold: None, waits }
+}
+
+/// Status is older than the world if a pod takes writes that it does not name, or a volume carries a later epoch.
+fn status_behind(view: &View) -> Option<Hold> {
+    let epoch = view.authority.epoch;
+    let named = |m: &Member| view.authority.master.as_ref().is_some_and(|n| m.uid() == Some(n.uid.as_str()));
+    let armed = view.observed.members.iter().find(|m| {
+        m.facts().is_some_and(|f| f.loading.is_none() && matches!(f.state(), RoleState::Armed { .. })) && !named(m)
+    });
+    if let Some(member) = armed {
+        let carried = member.claim.as_ref().and_then(|c| c.epoch).unwrap_or(epoch);
+        let evidence = format!("{} takes writes, but status does not name it master", member.name);
+        return Some(Hold::StatusBehind { evidence, epoch: carried });
+    }
+    view.authority.master.as_ref()?;
+    view.observed.members.iter().find_map(|m| {
+        let carried = m.claim.as_ref()?.epoch?;
+        (carried > epoch).then(|| Hold::StatusBehind {
+            evidence: format!("the volume of {} has epoch {carried}, but status says {epoch}", m.name),
+            epoch: carried,
+        })
+    })
+}
+
+fn unsupported(view: &View) -> Option<Hold> {
+    let facts = view.observed.members.iter().filter_map(Member::facts).find(|f| !supported(f))?;
+    Some(Hold::VersionUnsupported { found: format!("{:?} {}", facts.engine, facts.version) })
+}

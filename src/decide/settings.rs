@@ -1,0 +1,141 @@
+//! Configuration and the application's login of running servers. Never a change of role.
+//!
+//! A value is tried on one server before all get it; what Redis refuses stays out of the file as well.
+
+use std::collections::BTreeMap;
+
+use super::view::{View, target};
+use crate::build::conf;
+use crate::model::observed::{AppSecret, Member, Refusal};
+use crate::model::plan::Step;
+use crate::model::redis::Facts;
+
+/// What the settings decisions came to.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    /// Steps, in order.
+    pub steps: Vec<Step>,
+    /// Directives no server knows.
+    pub unknown: Vec<String>,
+    /// Values that were refused, with Redis's words.
+    pub refused: Vec<(String, String)>,
+    /// Directives that only a restart changes.
+    pub restart: Vec<String>,
+}
+
+impl Settings {
+    /// Whether the configuration may be written into the file that new processes read.
+    pub fn acceptable(&self) -> bool {
+        self.unknown.is_empty() && self.refused.is_empty()
+    }
+}
+
+pub(super) fn decide(view: &View) -> Settings {
+    // A spec that cannot be rendered is reported where the file is written.
+    let wanted = conf::live_values(view.cluster).unwrap_or_default();
+    let answering: Vec<(&Member, &Facts)> = view
+        .observed
+        .members
+        .iter()
+        .filter(|m| m.pod.as_ref().is_some_and(|p| !p.deleting))
+        .filter_map(|m| m.facts().filter(|f| f.loading.is_none()).map(|f| (m, f)))
+        .collect();
+    let mut out = Settings::default();
+    for (key, value) in &wanted {
+        match view.observed.refused.get(&(key.clone(), value.clone())) {
+            Some(Refusal::Refused(words)) => out.refused.push((key.clone(), words.clone())),
+            Some(Refusal::Immutable) => out.restart.push(key.clone()),
+            Some(Refusal::Shown(_)) | None => {}
+        }
+        if answering.iter().any(|(_, f)| f.managed.get(key) == Some(&None)) {
+            out.unknown.push(key.clone());
+        }
+    }
+    for (member, facts) in &answering {
+        if let Some(step) = login(view, member, facts) {
+            out.steps.push(step);
+        }
+    }
+    let drifted: Vec<_> = answering.iter().filter_map(|(m, f)| differing(view, m, f, &wanted)).collect();
+    // One server tries what is new; the others follow when it was taken.
+    let tried = answering.len() <= 1 || drifted.len() < answering.len();
+    out.steps.extend(drifted.into_iter().take(if tried { usize::MAX } else { 1 }));
+    out
+}
+
+fn differing(view: &View, member: &Member, facts: &Facts, wanted: &BTreeMap<String, String>) -> Option<Step> {
+    let values: BTreeMap<String, String> = wanted
+        .iter()
+        .filter(|(key, value)| {
+            let Some(Some(current)) = facts.managed.get(*key) else { return false };
+            match view.observed.refused.get(&((*key).clone(), (*value).clone())) {
+                Some(Refusal::Immutable | Refusal::Refused(_)) => false,
+                Some(Refusal::Shown(shown)) => shown != current,
+                None => !same_value(key, value, current),
+            }
+        })
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    if values.is_empty() {
+        return None;
+    }
+    target(member).map(|to| Step::Configure { to, values })
+}
+
+fn login(view: &View, member: &Member, facts: &Facts) -> Option<Step> {
+    let AppSecret::Present { sha256 } = &view.observed.app else { return None };
+    let right = facts.app.as_ref().is_some_and(|user| user.enabled && user.hashes.iter().eq([sha256]));
+    if right { None } else { target(member).map(|to| Step::Login { to, sha256: sha256.clone() }) }
+}
+
+/// Whether Redis shows a value in another spelling: memory units, case, or a part of a list that has defaults.
+fn same_value(key: &str, wanted: &str, shown: &str) -> bool {
+    let tokens = |text: &str| text.split_whitespace().map(canonical).collect::<Vec<_>>();
+    let (wanted, shown) = (tokens(wanted), tokens(shown));
+    wanted == shown
+        || (key == "client-output-buffer-limit" && shown.windows(wanted.len().max(1)).any(|part| part == wanted))
+}
+
+/// Lower case, bytes for sizes, and Redis's old word for a replica.
+fn canonical(token: &str) -> String {
+    let token = token.trim_matches('"').to_ascii_lowercase();
+    if token == "slave" {
+        return "replica".into();
+    }
+    let digits = token.bytes().take_while(u8::is_ascii_digit).count();
+    let factor: u64 = match &token[digits..] {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return token,
+    };
+    token[..digits].parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).map_or(token, |bytes| bytes.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_spelling_is_no_drift() {
+        for (key, wanted, shown) in [
+            ("maxmemory", "768mb", "805306368"),
+            ("maxmemory-policy", "AllKeys-LRU", "allkeys-lru"),
+            ("save", "", ""),
+            ("client-output-buffer-limit", "replica 1gb 512mb 120", "normal 0 0 0 slave 1073741824 536870912 120 pubsub 1 1 1"),
+        ] {
+            assert!(same_value(key, wanted, shown), "{key}");
+        }
+        for (key, wanted, shown) in [
+            ("maxmemory", "768mb", "805306369"),
+            ("save", "", "3600 1"),
+            ("client-output-buffer-limit", "replica 1gb 512mb 120", "normal 0 0 0 slave 268435456 67108864 60 pubsub 1 1 1"),
+        ] {
+            assert!(!same_value(key, wanted, shown), "{key}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Status as it should read now: the observed fields only, and what people should be told once.
+//!
+//! Values that always move are left out, so that a quiet set writes nothing.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use k8s_openapi::jiff::SignedDuration;
+
+use super::objects::Wanted;
+use super::roles::Roles;
+use super::settings::Settings;
+use super::view::View;
+use super::{conditions, labels, sync};
+use crate::api::status::{
+    Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role, ServerVersion,
+};
+use crate::model::observed::{Member, Trouble};
+use crate::model::plan::{Note, Step};
+use crate::model::redis::{Link, Seen};
+use crate::names;
+
+/// The mark is renewed beside any other write, else when the stream grew by this much.
+const MARK_BYTES: i64 = 1 << 20;
+/// ... and this much time has passed.
+const MARK_AGE: SignedDuration = SignedDuration::from_secs(30);
+/// Longest message of a member, as the schema has it.
+const MESSAGE: usize = 256;
+
+/// The observed part of status, and the events that go with its changes.
+pub(super) fn status(view: &View, roles: &Roles, wanted: &Wanted, settings: &Settings) -> (Option<RedisReplicaSetStatus>, Vec<Note>) {
+    let old = &view.observed.status;
+    let members: Vec<_> = view.observed.members.iter().map(|m| member(view, m)).collect();
+    let replicas = members.iter().filter(|m| m.uid.is_some() && !is_master(view, &m.name)).count();
+    let ready = members.iter().filter(|m| m.state == MemberState::InSync).count();
+    let mut new = RedisReplicaSetStatus {
+        observed_generation: Some(view.cluster.generation),
+        high_water_mark: old.high_water_mark.clone(),
+        replicas: Some(count(replicas)),
+        ready_replicas: Some(count(ready)),
+        selector: Some(selector(&view.cluster.name)),
+        version: version(view).or_else(|| old.version.clone()),
+        endpoints: Some(endpoints(view)),
+        binding: Some(Binding { name: wanted.binding.clone() }),
+        members,
+        config: Some(ConfigStatus {
+            applied_revision: wanted.config_revision.clone(),
+            pending_restart: settings.restart.clone(),
+            derived: wanted.derived.clone(),
+        }),
+        ..RedisReplicaSetStatus::default()
+    };
+    new.conditions = conditions::conditions(view, roles, wanted, settings, &new);
+    let quiet = same_observation(old, &new);
+    new.high_water_mark = high_water_mark(view, quiet).or(new.high_water_mark);
+    let events = events(view, roles, wanted, &new);
+    let unchanged = quiet && new.high_water_mark == old.high_water_mark;
+    ((!unchanged).then_some(new), events)
+}
+
+fn count(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+/// Selector of the replicas' pods, for `/scale`.
+fn selector(set: &str) -> String {
+    format!(
+        "{}={set},{}={},{}={}",
+        names::label::SET,
+        names::label::TIER,
+        names::CORE_TIER,
+        names::label::ROLE,
+        Role::Replica
+    )
+}
+
+fn is_master(view: &View, name: &str) -> bool {
+    view.authority.master.as_ref().is_some_and(|m| m.name == name)
+}
+
+fn member(view: &View, member: &Member) -> MemberStatus {
+    let state = sync::state(view, member);
+    let pod = member.pod.as_ref();
+    let old = view.observed.status.members.iter().find(|m| m.name == member.name);
+    let same = old.filter(|o| o.state == state && o.uid.as_deref() == member.uid());
+    let from = match (state, member.facts().map(|f| &f.link)) {
+        (MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown, Some(Link::Replica(_))) => {
+            view.authority.master.as_ref().map(|m| m.name.clone())
+        }
+        _ => None,
+    };
+    MemberStatus {
+        name: member.name.clone(),
+        uid: member.uid().map(str::to_owned),
+        tier: names::CORE_TIER.to_owned(),
+        role: labels::role(view, member, state),
+        from,
+        node: pod.and_then(|p| p.node.clone()),
+        zone: pod.and_then(|p| p.zone.clone()),
+        state,
+        since: same.map_or(Time(view.now), |o| o.since.clone()),
+        revision: pod.and_then(|p| p.revision.clone()),
+        message: message(member, state),
+    }
+}
+
+/// Only what the state alone does not say.
+fn message(member: &Member, state: MemberState) -> Option<String> {
+    let text = match (state, member.pod.as_ref().and_then(|p| p.trouble.as_ref())) {
+        (MemberState::Starting | MemberState::Unreachable, Some(trouble)) => match trouble {
+            Trouble::Unschedulable(words) | Trouble::ImagePull(words) | Trouble::Terminated(words) | Trouble::Waiting(words) => {
+                words.clone()
+            }
+        },
+        (MemberState::Unreachable, None) => match &member.redis {
+            Seen::Unknown { error, .. } => error.to_string(),
+            Seen::Answers { .. } => return None,
+        },
+        _ => return None,
+    };
+    Some(text.chars().take(MESSAGE).collect())
+}
+
+fn version(view: &View) -> Option<ServerVersion> {
+    let of = |m: &Member| m.facts().map(|f| (f.engine, f.version));
+    let all: Vec<_> = view.observed.members.iter().filter_map(of).collect();
+    let (engine, version) = view.master().and_then(of).or_else(|| all.first().cloned())?;
+    let mixed = all.iter().any(|other| *other != (engine, version));
+    Some(ServerVersion { engine: engine.to_string(), version: version.to_string(), mixed })
+}
+
+fn endpoints(view: &View) -> Endpoints {
+    let host = |service: String| format!("{service}.{}.svc:{}", view.cluster.namespace, names::REDIS_PORT);
+    let converged = converged(view);
+    let known = view.observed.status.endpoints.as_ref().and_then(|e| e.converged_at.clone());
+    Endpoints {
+        master: host(names::vip(&view.cluster.name)),
+        replicas: host(names::replicas_service(&view.cluster.name)),
+        converged_at: converged.then(|| known.unwrap_or(MicroTime(view.now))),
+    }
+}
+
+/// Engine and version, for people.
+pub(super) fn server(view: &View) -> String {
+    version(view).map_or_else(|| "the server".to_owned(), |v| format!("{} {}", v.engine, v.version))
+}
+
+/// Whether the EndpointSlices show exactly the recorded master's pod.
+pub(super) fn converged(view: &View) -> bool {
+    let pods = &view.observed.vip_pods;
+    view.authority.master.as_ref().is_some_and(|m| pods.len() == 1 && pods.contains(&m.name))
+}
+
+/// Whether two statuses are the same observation, the mark and the authority fields aside.
+fn same_observation(old: &RedisReplicaSetStatus, new: &RedisReplicaSetStatus) -> bool {
+    let mut old = old.clone();
+    old.epoch = None;
+    old.master = None;
+    old.electors = Vec::new();
+    old.quorum = None;
+    old.histories = Vec::new();
+    old.operation = None;
+    old == *new
+}
+
+/// What the set has now, if it is time to renew the mark. A set that became empty, or has its first key, is marked at once:
+/// the mark guards emptiness.
+fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
+    let (master, facts, _) = view.serving()?;
+    let held = view
+        .others()
+        .filter_map(Member::facts)
+        .filter(|f| sync::linked(f) && f.replid == facts.replid)
+        .map(|f| f.offset)
+        .max();
+    let offset = if view.observed.members.iter().all(|m| m.ordinal == master.ordinal) { facts.offset } else { held? };
+    let new = HighWaterMark {
+        epoch: view.authority.epoch,
+        replid: facts.replid.clone(),
+        offset: i64::try_from(offset).unwrap_or(i64::MAX),
+        keys: i64::try_from(facts.keys).unwrap_or(i64::MAX),
+        at: Time(view.now),
+    };
+    let Some(old) = &view.observed.status.high_water_mark else { return Some(new) };
+    let grown = new.replid != old.replid || new.offset - old.offset >= MARK_BYTES && view.since(old.at.0) >= MARK_AGE;
+    let emptied = (new.keys == 0) != (old.keys == 0);
+    (!quiet && (new.offset, new.keys) != (old.offset, old.keys) || grown || emptied).then_some(new)
+}
+
+fn events(view: &View, roles: &Roles, wanted: &Wanted, new: &RedisReplicaSetStatus) -> Vec<Note> {
+    let mut notes: Vec<_> = roles.steps.iter().filter_map(|step| granted(view, step)).collect();
+    notes.extend(wanted.steps.iter().filter_map(|step| match step {
+        Step::Apply { object, because: Some(because) } => Some(Note {
+            warning: false,
+            reason: "ObjectRestored",
+            action: "Apply",
+            message: format!("{} {}: {because}", object.id.kind, object.id.name),
+        }),
+        _ => None,
+    }));
+    notes.extend(conditions::turned(&view.observed.status.conditions, &new.conditions));
+    notes
+}
+
+fn granted(view: &View, step: &Step) -> Option<Note> {
+    let under_way = view.authority.operation.as_ref()?;
+    match step {
+        Step::Record { authority, .. } if authority.operation.is_none() => Some(Note {
+            warning: false,
+            reason: "MasterGranted",
+            action: "Bootstrap",
+            message: format!(
+                "{} is master in epoch {} ({}), {} ms after it was named",
+                under_way.to,
+                under_way.epoch,
+                under_way.reason,
+                view.since(under_way.started_at.0).as_millis()
+            ),
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,123 @@
+//! How fresh a replica is, judged against the master.
+//!
+//! Never against the replica's own word alone: its link stays up for seconds when the master is gone.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::SignedDuration;
+
+use super::view::View;
+use crate::api::status::MemberState;
+use crate::model::observed::Member;
+use crate::model::redis::{Facts, ReplicaLink, RoleState, Seen};
+use crate::names;
+
+/// A pod that does not answer is called unreachable after this; until then its last state stands.
+const SILENCE: SignedDuration = SignedDuration::from_secs(2);
+
+/// Whether the link is up and no full resync is under way.
+pub(super) fn linked(facts: &Facts) -> bool {
+    facts.replica_link().is_some_and(|link| link.up && !link.syncing)
+}
+
+/// What a member is doing.
+pub(super) fn state(view: &View, member: &Member) -> MemberState {
+    let Some(pod) = &member.pod else { return MemberState::Gone };
+    let facts = match &member.redis {
+        Seen::Answers { facts, .. } => facts,
+        Seen::Unknown { .. } if pod.started.is_none() || pod.ip.is_none() => return MemberState::Starting,
+        Seen::Unknown { since, .. } => {
+            if view.since(*since) < SILENCE && let Some(before) = before(view, member) {
+                return before;
+            }
+            return if pod.in_sync && heard_by_master(view, member) {
+                MemberState::InSync
+            } else {
+                MemberState::Unreachable
+            };
+        }
+    };
+    if facts.loading.is_some() {
+        return MemberState::Loading;
+    }
+    if view.serving().is_some_and(|(master, ..)| master.ordinal == member.ordinal) {
+        return MemberState::Serving;
+    }
+    match facts.state() {
+        RoleState::Attached { .. } => replica_state(view, member, facts),
+        RoleState::Fenced | RoleState::Bare | RoleState::Armed { .. } => MemberState::Fenced,
+    }
+}
+
+fn replica_state(view: &View, member: &Member, facts: &Facts) -> MemberState {
+    if facts.replica_link().is_some_and(|link| link.syncing) {
+        return MemberState::Syncing;
+    }
+    let Some(master) = view.master() else { return MemberState::LinkDown };
+    let own_master = match master.facts() {
+        Some(master_facts) => view.attached(facts, master, master_facts, &member.name),
+        None => true,
+    };
+    if !linked(facts) || !own_master {
+        return MemberState::LinkDown;
+    }
+    let limit = limit(view, member);
+    match age(view, facts) {
+        Some(age) if age <= limit => MemberState::InSync,
+        _ => MemberState::Lagging,
+    }
+}
+
+/// Age of what a replica holds. Without the master's word, the time since the replica last heard it.
+fn age(view: &View, facts: &Facts) -> Option<Duration> {
+    let last_io = facts.replica_link().and_then(|link| link.last_io_seconds).map(Duration::from_secs);
+    let by_offset = match view.master().map(|m| &m.redis) {
+        Some(Seen::Answers { offsets, .. }) => Some(offsets.age(facts.offset, view.now)),
+        _ => None,
+    };
+    match by_offset {
+        Some(age) => Some(age?.max(last_io.unwrap_or_default().saturating_sub(Duration::from_secs(2)))),
+        None => last_io,
+    }
+}
+
+/// A replica leaves the read Service beyond `maxLag` and returns at half of it.
+fn limit(view: &View, member: &Member) -> Duration {
+    let max: Duration = view.cluster.spec.services.replicas.max_lag.into();
+    let inside = member.pod.as_ref().is_some_and(|p| p.in_sync);
+    if inside { max } else { max / 2 }
+}
+
+/// Whether the master itself hears a replica that is silent to the operator.
+fn heard_by_master(view: &View, member: &Member) -> bool {
+    let limit = limit(view, member).as_secs();
+    let announced = names::dns(&view.cluster.name, &view.cluster.namespace, &member.name);
+    view.serving().is_some_and(|(_, facts, _)| {
+        facts.replicas.iter().any(|r| r.ip == announced && r.online() && r.lag <= limit)
+    })
+}
+
+/// Whether others hear a pod that does not answer the operator: then the fault is on our own path.
+pub(super) fn heard_by_peers(view: &View, member: &Member) -> bool {
+    if member.facts().is_some() {
+        return false;
+    }
+    let is_master = view.master().is_some_and(|m| m.ordinal == member.ordinal);
+    if !is_master {
+        return heard_by_master(view, member);
+    }
+    let Some(ip) = member.pod.as_ref().and_then(|p| p.ip.as_deref()) else { return false };
+    let hears = |link: &ReplicaLink| link.host == ip && link.up && link.last_io_seconds.is_some_and(|s| s <= 1);
+    view.others().filter_map(Member::facts).filter_map(Facts::replica_link).any(hears)
+}
+
+/// The state that status has of this very pod.
+fn before(view: &View, member: &Member) -> Option<MemberState> {
+    let known = view.observed.status.members.iter().find(|m| m.name == member.name)?;
+    (known.uid.as_deref() == member.uid()).then_some(known.state)
+}
+
+/// Whether a member may serve reads.
+pub(super) fn may_serve_reads(state: MemberState) -> bool {
+    state == MemberState::InSync
+}

@@ -1,0 +1,125 @@
+//! What the decisions look at: one set as seen, with the questions that several of them ask.
+//!
+//! Answers only; no step is made here.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use crate::api::status::{Elector, Identity};
+use crate::model::cluster::Cluster;
+use crate::model::observed::{Live, Member, Observed, ObjectId};
+use crate::model::plan::{Authority, Target};
+use crate::model::redis::{Engine, Facts, RoleState};
+use crate::names;
+
+/// One set as seen now.
+pub(super) struct View<'a> {
+    pub cluster: &'a Cluster,
+    pub observed: &'a Observed,
+    pub now: Timestamp,
+    /// The authority fields as they are.
+    pub authority: Authority,
+}
+
+impl<'a> View<'a> {
+    pub fn new(cluster: &'a Cluster, observed: &'a Observed, now: Timestamp) -> Self {
+        Self { cluster, observed, now, authority: Authority::from(&observed.status) }
+    }
+
+    /// Whether anything may be changed at all.
+    pub fn may_act(&self) -> bool {
+        !self.cluster.spec.paused && !self.observed.deleting
+    }
+
+    /// Pods that spec asks for, the master included.
+    pub fn pods(&self) -> usize {
+        1 + usize::try_from(self.cluster.spec.replicas).unwrap_or(0)
+    }
+
+    /// The member that holds the recorded master's data.
+    pub fn master(&self) -> Option<&'a Member> {
+        self.observed.recorded_master()
+    }
+
+    /// The recorded master, if the recorded process itself answers and takes writes or could at once.
+    pub fn serving(&self) -> Option<(&'a Member, &'a Facts, i32)> {
+        let member = self.master()?;
+        let facts = member.facts()?;
+        let same = member.uid() == self.authority.master.as_ref().map(|m| m.uid.as_str());
+        match facts.state() {
+            RoleState::Armed { min } if same => Some((member, facts, i32::try_from(min).unwrap_or(i32::MAX))),
+            _ => None,
+        }
+    }
+
+    /// Members other than the one that holds the recorded master's data.
+    pub fn others(&self) -> impl Iterator<Item = &'a Member> {
+        let master = self.master().map(|m| m.ordinal);
+        self.observed.members.iter().filter(move |m| Some(m.ordinal) != master)
+    }
+
+    /// Whether spec still wants this member.
+    pub fn wanted(&self, member: &Member) -> bool {
+        (member.ordinal as usize) < self.stateful_set_goal()
+    }
+
+    /// Number of pods that spec leads to: scale-in stops above the master's own ordinal.
+    pub fn stateful_set_goal(&self) -> usize {
+        let floor = self.master().map_or(0, |m| m.ordinal as usize + 1);
+        self.pods().max(floor)
+    }
+
+    /// The elector entry of a member, by process and data.
+    pub fn elector(&self, identity: &Identity) -> Option<&Elector> {
+        self.authority.electors.iter().find(|e| e.uid == identity.uid && e.volume == identity.volume)
+    }
+
+    /// Whether the child replicates from the parent with a link the operator gave it.
+    pub fn attached(&self, child: &Facts, parent: &Member, parent_facts: &Facts, name: &str) -> bool {
+        let Some(ip) = parent.pod.as_ref().and_then(|p| p.ip.as_deref()) else { return false };
+        matches!(child.state(), RoleState::Attached { host } if host == ip)
+            && parent_facts.link_users.contains(&names::link_user(name))
+    }
+
+    /// Whether the replica was seen to hold everything the master had at a moment after its attach. Both are read anew
+    /// after an attach, so a look at the replica that is younger than the one at the master suffices.
+    pub fn holds_everything(&self, child: &Member, master: &Facts) -> bool {
+        let Some(facts) = child.facts() else { return false };
+        super::sync::linked(facts)
+            && facts.replid == master.replid
+            && facts.asked_at >= master.answered_at
+            && facts.offset >= master.offset
+    }
+
+    /// A live object of ours.
+    pub fn ours(&self, kind: &'static str, name: &str) -> Option<&'a serde_json::Value> {
+        match self.observed.objects.get(&ObjectId { kind, name: name.to_owned() })? {
+            Live::Ours(body) => Some(body),
+            Live::Foreign { .. } => None,
+        }
+    }
+
+    /// Time since a moment; negative spans count as none.
+    pub fn since(&self, then: Timestamp) -> SignedDuration {
+        self.now.duration_since(then).max(SignedDuration::ZERO)
+    }
+}
+
+/// Where commands for a member go, if it answers.
+pub(super) fn target(member: &Member) -> Option<Target> {
+    let pod = member.pod.as_ref()?;
+    Some(Target {
+        name: member.name.clone(),
+        uid: pod.uid.clone(),
+        run_id: member.facts()?.run_id.clone(),
+        ip: pod.ip.clone()?,
+    })
+}
+
+/// Whether the server is one that the operator knows how to lead: Redis from 7.0, Valkey from 7.2.
+pub(super) fn supported(facts: &Facts) -> bool {
+    let version = (facts.version.major, facts.version.minor);
+    match facts.engine {
+        Engine::Redis => version >= (7, 0),
+        Engine::Valkey => version >= (7, 2),
+    }
+}

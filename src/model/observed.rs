@@ -1,0 +1,243 @@
+//! What was seen of one set at one moment: the only input of [`crate::decide`] beside the set itself.
+//!
+//! "Not known" is a value here, never an error. Nothing in this module looks anything up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::redis::Seen;
+use super::secret::Secret;
+use crate::api::status::{Identity, RedisReplicaSetStatus};
+
+/// Everything that was seen of one set.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// Status as it was last read or answered, never older than our own last write.
+    pub status: RedisReplicaSetStatus,
+    /// Whether the set is being deleted: then nothing is done but status.
+    pub deleting: bool,
+    /// When the set was created; a volume older than it may hold data.
+    pub created: Option<Timestamp>,
+    /// Every pod of the core tier that exists or should, by ordinal without gaps.
+    pub members: Vec<Member>,
+    /// Objects of the names we use, as they are in the cluster; an absent object has no entry.
+    pub objects: BTreeMap<ObjectId, Live>,
+    /// The StatefulSet's own numbers, once it exists.
+    pub stateful_set: Option<StatefulSetFacts>,
+    /// The operator's own credentials of this set.
+    pub internal: InternalSecret,
+    /// The application's password.
+    pub app: AppSecret,
+    /// Names of the pods that the VIP's EndpointSlices show.
+    pub vip_pods: BTreeSet<String>,
+    /// What Redis answered to directives and values that it does not show as they were given, since this operator leads.
+    pub refused: BTreeMap<(String, String), Refusal>,
+}
+
+impl Observed {
+    /// The member on the recorded master's volume, whatever process runs on it.
+    pub fn recorded_master(&self) -> Option<&Member> {
+        let volume = &self.status.master.as_ref()?.volume;
+        self.members.iter().find(|m| m.claim.as_ref().is_some_and(|c| &c.uid == volume))
+    }
+
+    /// The member of a pod's name.
+    pub fn member(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|m| m.name == name)
+    }
+}
+
+/// Kind and name of an object in the set's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    /// Kubernetes kind, such as `Service`.
+    pub kind: &'static str,
+    /// Name.
+    pub name: String,
+}
+
+/// An object as it is in the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Live {
+    /// Controlled by this set, by owner UID.
+    Ours(Value),
+    /// Controlled by somebody else or by nobody: never touched.
+    Foreign {
+        /// Who owns it, for people.
+        owner: String,
+    },
+}
+
+/// What the StatefulSet says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatefulSetFacts {
+    /// Pods it is asked to have.
+    pub replicas: i32,
+    /// Revision a pod made now would have.
+    pub update_revision: Option<String>,
+    /// Name of the ConfigMap its template mounts.
+    pub config_map: Option<String>,
+}
+
+/// One member of the core tier: a name, and what stands behind it at the moment.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Name of the pod.
+    pub name: String,
+    /// Ordinal of the pod.
+    pub ordinal: u32,
+    /// The pod, if it exists.
+    pub pod: Option<PodFacts>,
+    /// The claim, if it exists.
+    pub claim: Option<ClaimFacts>,
+    /// What the operator's own connection says.
+    pub redis: Seen,
+}
+
+impl Member {
+    /// Process and data of this member, once it has both.
+    pub fn identity(&self) -> Option<Identity> {
+        Some(Identity {
+            name: self.name.clone(),
+            uid: self.pod.as_ref()?.uid.clone(),
+            volume: self.claim.as_ref()?.uid.clone(),
+        })
+    }
+
+    /// What Redis said, if it answers.
+    pub fn facts(&self) -> Option<&super::redis::Facts> {
+        self.redis.facts().map(AsRef::as_ref)
+    }
+
+    /// UID of the pod; commands are addressed to it.
+    pub fn uid(&self) -> Option<&str> {
+        self.pod.as_ref().map(|p| p.uid.as_str())
+    }
+}
+
+/// A pod as the API server shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodFacts {
+    /// UID of the pod.
+    pub uid: String,
+    /// Address, once it has one.
+    pub ip: Option<String>,
+    /// Node, once it is scheduled.
+    pub node: Option<String>,
+    /// Zone from the pod's or node's labels.
+    pub zone: Option<String>,
+    /// Whether the pod is being deleted.
+    pub deleting: bool,
+    /// When the Redis container was last started.
+    pub started: Option<Timestamp>,
+    /// What the kubelet or the scheduler says of a pod that does not run, if anything.
+    pub trouble: Option<Trouble>,
+    /// Template revision the pod was made from.
+    pub revision: Option<String>,
+    /// Revision of redis.conf the pod was made with.
+    pub config_revision: Option<String>,
+    /// Value of the role label.
+    pub role: Option<String>,
+    /// Whether the in-sync label is `true`.
+    pub in_sync: bool,
+    /// Status of the readiness gate, once written.
+    pub gate: Option<bool>,
+}
+
+/// Why a pod does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The scheduler finds no node.
+    Unschedulable(String),
+    /// The image cannot be fetched.
+    ImagePull(String),
+    /// The container ended; the last words of its log.
+    Terminated(String),
+    /// The kubelet waits for something else.
+    Waiting(String),
+}
+
+/// A claim as the API server shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimFacts {
+    /// UID of the claim.
+    pub uid: String,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// Whether a volume is bound to it.
+    pub bound: bool,
+    /// Epoch it carries.
+    pub epoch: Option<i64>,
+    /// Role it carries.
+    pub role: Option<String>,
+}
+
+/// The operator's own credentials of a set.
+#[derive(Clone, Debug)]
+pub enum InternalSecret {
+    /// Not read yet.
+    Unknown,
+    /// There is none.
+    Absent,
+    /// It is there, but not ours or not readable as ours.
+    Unusable(String),
+    /// It is there.
+    Present(Credentials),
+}
+
+/// What Secret `<set>-internal` holds.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// Password of `rrs-operator`.
+    pub operator: Secret,
+    /// Password of `rrs-probe`.
+    pub probe: Secret,
+    /// Key of the link secrets.
+    pub link_key: Secret,
+    /// The aclfile in it; hashes only.
+    pub acl: String,
+}
+
+/// The application's password as its Secret has it.
+#[derive(Clone, Debug)]
+pub enum AppSecret {
+    /// Not read yet.
+    Unknown,
+    /// The Secret does not exist; we generate it if the user names none.
+    Absent,
+    /// There is a Secret of that name that is not usable, with the condition's reason and words.
+    Unusable(Unusable),
+    /// The password's SHA-256 in hexadecimal. The password itself is not needed after this.
+    Present {
+        /// SHA-256 of the password's bytes, lower-case hexadecimal.
+        sha256: String,
+    },
+}
+
+/// Why a Secret cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// The key is missing.
+    KeyMissing,
+    /// The value is empty.
+    Empty,
+    /// The value is too long, bytes.
+    TooLong(usize),
+    /// The Secret of the generated name belongs to somebody else.
+    Foreign,
+    /// The operator may not read it.
+    Forbidden,
+}
+
+/// What Redis answered to a configuration value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It can be changed only by a restart.
+    Immutable,
+    /// Redis refused the value, in its words.
+    Refused(String),
+    /// It was taken, and Redis shows it like this.
+    Shown(String),
+}

@@ -1,0 +1,217 @@
+//! What is to be done: steps as data, in order, with the conditions that explain them.
+//!
+//! A step says what and to whom, never how. Nothing here does anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::observed::ObjectId;
+use crate::api::status::{
+    Elector, History, Identity, Operation, Quorum, RedisReplicaSetStatus, Role,
+};
+
+/// What one pass decided.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// In the order they are to be done.
+    pub steps: Vec<Step>,
+    /// The observed part of status as it should read now, if that is not what it says.
+    pub status: Option<RedisReplicaSetStatus>,
+    /// What people should be told once.
+    pub events: Vec<Note>,
+    /// When to look again if nothing happens before.
+    pub next: Duration,
+}
+
+/// One effect on the world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Changes the authority fields of status by compare-and-set.
+    Record {
+        /// All of them, as they shall be.
+        authority: Authority,
+        /// What for, in the log.
+        why: String,
+    },
+    /// Creates Secret `<set>-internal` with new random credentials; an existing one is left alone.
+    CreateInternal {
+        /// SHA-256 of the application's password, which the aclfile needs.
+        app_sha256: String,
+    },
+    /// Creates the application's Secret with a new random password; an existing one is left alone.
+    CreateApp,
+    /// Replaces the aclfile in Secret `<set>-internal`.
+    WriteAcl {
+        /// The file; hashes only.
+        acl: String,
+    },
+    /// Creates an object that does not exist.
+    Create(Object),
+    /// Puts our fields of an object back, or changes them.
+    Apply {
+        /// The object as it shall be.
+        object: Object,
+        /// What differs, if it is ours and was changed by somebody else.
+        because: Option<String>,
+    },
+    /// Deletes an object of ours that nothing needs any more.
+    Delete {
+        /// Which.
+        id: ObjectId,
+        /// UID of the object that was seen.
+        uid: String,
+    },
+    /// Makes a pod that follows nobody a master that takes no writes.
+    Bare {
+        /// Whom.
+        to: Target,
+    },
+    /// Lets the recorded master take writes, or changes how many replicas it needs for that.
+    Arm {
+        /// Whom.
+        to: Target,
+        /// min-replicas-to-write.
+        min: i32,
+        /// Epoch that named it.
+        epoch: i64,
+    },
+    /// Makes a pod follow nobody and serve nobody; its data stays.
+    Fence {
+        /// Whom.
+        to: Target,
+    },
+    /// Mints link credentials on the parent and attaches the child with them.
+    Attach {
+        /// The child.
+        child: Target,
+        /// The parent.
+        parent: Target,
+        /// Epoch of the attachment.
+        epoch: i64,
+    },
+    /// Takes a child's link credentials away at its parent, which cuts the link and keeps it cut.
+    LockOut {
+        /// Where.
+        parent: Target,
+        /// Whose: the child's pod name.
+        child: String,
+    },
+    /// Changes directives of a running server.
+    Configure {
+        /// Whom.
+        to: Target,
+        /// Directives and values.
+        values: BTreeMap<String, String>,
+    },
+    /// Makes the application's user of a running server what it shall be.
+    Login {
+        /// Whom.
+        to: Target,
+        /// SHA-256 of the password.
+        sha256: String,
+    },
+    /// Labels a pod with its role and with whether it may serve reads.
+    Label {
+        /// Name of the pod.
+        pod: String,
+        /// UID of the pod.
+        uid: String,
+        /// Its role.
+        role: Role,
+        /// Whether it may serve reads.
+        in_sync: bool,
+    },
+    /// Sets a pod's readiness gate.
+    Gate {
+        /// Name of the pod.
+        pod: String,
+        /// UID of the pod.
+        uid: String,
+        /// Value of the gate.
+        ready: bool,
+        /// In one sentence.
+        message: String,
+    },
+    /// Writes epoch and role on a claim, so that the data says what it was even without status.
+    Mark {
+        /// Name of the claim.
+        claim: String,
+        /// Epoch.
+        epoch: i64,
+        /// Role of its pod.
+        role: Role,
+    },
+}
+
+/// A process of Redis: commands go to exactly this pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// Name of the pod.
+    pub name: String,
+    /// UID of the pod.
+    pub uid: String,
+    /// Run id the decision was made for; another process must not get the command.
+    pub run_id: String,
+    /// Address of the pod.
+    pub ip: String,
+}
+
+/// An object to be created or applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// Kind and name.
+    pub id: ObjectId,
+    /// The whole of our fields.
+    pub body: Value,
+    /// The field manager that owns these fields.
+    pub manager: &'static str,
+    /// UID of the object that was seen; another one of the same name must not be touched.
+    pub uid: Option<String>,
+    /// Version of the object that was seen.
+    pub resource_version: Option<String>,
+}
+
+/// The fields of status that change by compare-and-set only.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Authority {
+    /// Epoch; 0 before the first master.
+    pub epoch: i64,
+    /// Who is master.
+    pub master: Option<Identity>,
+    /// Who can hold a confirmed write.
+    pub electors: Vec<Elector>,
+    /// Numbers in force.
+    pub quorum: Option<Quorum>,
+    /// Lineages.
+    pub histories: Vec<History>,
+    /// Role change under way.
+    pub operation: Option<Operation>,
+}
+
+impl From<&RedisReplicaSetStatus> for Authority {
+    fn from(status: &RedisReplicaSetStatus) -> Self {
+        Self {
+            epoch: status.epoch.unwrap_or(0),
+            master: status.master.clone(),
+            electors: status.electors.clone(),
+            quorum: status.quorum,
+            histories: status.histories.clone(),
+            operation: status.operation.clone(),
+        }
+    }
+}
+
+/// Something people should be told once: an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// Reason, one word of the reference.
+    pub reason: &'static str,
+    /// Action, one word of the reference.
+    pub action: &'static str,
+    /// One sentence.
+    pub message: String,
+}

@@ -1,0 +1,184 @@
+//! Pods and claims of a set, as members; and where the probes find their Redis.
+//!
+//! A pod counts only if this set's own StatefulSet controls it, a claim only by its name and label.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PersistentVolumeClaim, Pod};
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::stores::Stores;
+use crate::model::cluster::Cluster;
+use crate::model::observed::{ClaimFacts, InternalSecret, Live, Member, ObjectId, PodFacts, Trouble};
+use crate::model::redis::{PodUid, ProbeError, Seen};
+use crate::names::{self, annotation, label, user};
+use crate::redis::probe::Target;
+use crate::redis::{Endpoint, View};
+
+/// Longest text of a kubelet or scheduler that is kept.
+const WORDS: usize = 200;
+
+/// A member before its Redis is asked.
+pub(super) struct Found {
+    name: String,
+    ordinal: u32,
+    pod: Option<PodFacts>,
+    claim: Option<ClaimFacts>,
+}
+
+/// Every member that exists or should, by ordinal without gaps.
+pub(super) fn find(stores: &Stores, cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>) -> Vec<Found> {
+    let controller = owner_of_pods(cluster, objects);
+    let ours = |pod: &Pod| {
+        let by = pod.owner_references().iter().find(|o| o.controller == Some(true)).map(|o| o.uid.as_str());
+        by.is_some() && by == controller
+    };
+    let pod = |name: &str| stores.pods.get(&cluster.namespace, name).filter(|p| ours(p)).map(|p| pod_facts(&p));
+    let claim = |name: &str| {
+        let claim = stores.claims.get(&cluster.namespace, &names::claim(name))?;
+        (claim.labels().get(label::SET) == Some(&cluster.name)).then(|| claim_facts(&claim))
+    };
+    let mut count = cluster.pods();
+    let asked = objects.get(&ObjectId { kind: "StatefulSet", name: names::stateful_set(&cluster.name) });
+    if let Some(Live::Ours(body)) = asked {
+        count = count.max(u32::try_from(super::stateful_set_facts(body).replicas).unwrap_or(0));
+    }
+    // Pods of an earlier scale-in may still be there.
+    let beyond = |ordinal: u32| pod(&names::pod(&cluster.name, ordinal)).is_some();
+    while beyond(count) {
+        count += 1;
+    }
+    (0..count)
+        .map(|ordinal| {
+            let name = names::pod(&cluster.name, ordinal);
+            Found { pod: pod(&name), claim: claim(&name), ordinal, name }
+        })
+        .collect()
+}
+
+/// UID of the set's StatefulSet, which controls its pods.
+fn owner_of_pods<'a>(cluster: &Cluster, objects: &'a BTreeMap<ObjectId, Live>) -> Option<&'a str> {
+    let id = ObjectId { kind: "StatefulSet", name: names::stateful_set(&cluster.name) };
+    match objects.get(&id)? {
+        Live::Ours(body) => body["metadata"]["uid"].as_str(),
+        Live::Foreign { .. } => None,
+    }
+}
+
+/// Whom the probes shall hold connections to.
+pub(super) fn targets(
+    cluster: &Cluster,
+    found: &[Found],
+    internal: &InternalSecret,
+    directives: &BTreeSet<String>,
+) -> Vec<Target> {
+    let InternalSecret::Present(credentials) = internal else { return Vec::new() };
+    let target = |member: &Found| {
+        let pod = member.pod.as_ref()?;
+        Some(Target {
+            pod: member.name.clone(),
+            uid: PodUid(pod.uid.clone()),
+            endpoint: Endpoint {
+                address: SocketAddr::new(pod.ip.as_ref()?.parse().ok()?, names::REDIS_PORT),
+                announced: names::dns(&cluster.name, &cluster.namespace, &member.name),
+                user: user::OPERATOR.to_owned(),
+                password: credentials.operator.clone(),
+            },
+            view: View {
+                app_user: cluster.spec.auth.username.clone(),
+                managed: directives.iter().cloned().collect(),
+            },
+        })
+    };
+    found.iter().filter_map(target).collect()
+}
+
+/// The members with what their Redis said.
+pub(super) fn with_redis(found: Vec<Found>, seen: &BTreeMap<PodUid, Seen>) -> Vec<Member> {
+    let redis = |uid: Option<&String>| uid.and_then(|uid| seen.get(&PodUid(uid.clone()))).cloned();
+    found
+        .into_iter()
+        .map(|m| Member {
+            redis: redis(m.pod.as_ref().map(|p| &p.uid)).unwrap_or_else(|| Seen::Unknown {
+                since: Timestamp::now(),
+                error: ProbeError::NotAsked,
+                eof: false,
+                last: None,
+                offsets: Arc::default(),
+            }),
+            name: m.name,
+            ordinal: m.ordinal,
+            pod: m.pod,
+            claim: m.claim,
+        })
+        .collect()
+}
+
+fn pod_facts(pod: &Pod) -> PodFacts {
+    let status = pod.status.clone().unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let container = status.container_statuses.unwrap_or_default().into_iter().find(|c| c.name == names::CONTAINER);
+    let running = container.as_ref().and_then(|c| c.state.as_ref()?.running.as_ref());
+    let unscheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let trouble = match (unscheduled, &container) {
+        (Some(c), _) => Some(Trouble::Unschedulable(words(c.message.as_deref().unwrap_or("no node yet")))),
+        (None, Some(container)) => trouble(container),
+        (None, None) => None,
+    };
+    PodFacts {
+        uid: pod.uid().unwrap_or_default(),
+        ip: status.pod_ip,
+        node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
+        zone: pod.labels().get(label::ZONE).cloned(),
+        deleting: pod.metadata.deletion_timestamp.is_some(),
+        started: running.and_then(|r| r.started_at.as_ref()).map(|t| t.0),
+        trouble,
+        revision: pod.labels().get(label::POD_REVISION).cloned(),
+        config_revision: pod.annotations().get(annotation::CONFIG_REVISION).cloned(),
+        role: pod.labels().get(label::ROLE).cloned(),
+        in_sync: pod.labels().get(label::IN_SYNC).is_some_and(|v| v == "true"),
+        gate: conditions.iter().find(|c| c.type_ == names::READINESS_GATE).map(|c| c.status == "True"),
+    }
+}
+
+/// Why a container does not run, in the kubelet's words.
+fn trouble(container: &ContainerStatus) -> Option<Trouble> {
+    let state = container.state.as_ref()?;
+    let ended = |s: &ContainerState| {
+        let t = s.terminated.as_ref()?;
+        let said = t.message.clone().filter(|m| !m.trim().is_empty());
+        let why = said.or_else(|| t.reason.clone()).unwrap_or_default();
+        Some(Trouble::Terminated(words(&format!("exit code {}: {}", t.exit_code, why.trim()))))
+    };
+    if let Some(waiting) = &state.waiting {
+        let reason = waiting.reason.as_deref().unwrap_or_default();
+        let said = format!("{reason}: {}", waiting.message.as_deref().unwrap_or_default());
+        return match reason {
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => Some(Trouble::ImagePull(words(&said))),
+            "CrashLoopBackOff" => container.last_state.as_ref().and_then(ended).or(Some(Trouble::Waiting(words(&said)))),
+            "ContainerCreating" | "PodInitializing" => None,
+            _ => Some(Trouble::Waiting(words(&said))),
+        };
+    }
+    ended(state)
+}
+
+/// The tail of a text: logs end with what went wrong. Control characters do not reach status or logs.
+fn words(text: &str) -> String {
+    let clean: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let tail = clean.len().saturating_sub(WORDS);
+    clean[tail..].iter().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn claim_facts(claim: &PersistentVolumeClaim) -> ClaimFacts {
+    ClaimFacts {
+        uid: claim.uid().unwrap_or_default(),
+        created: claim.metadata.creation_timestamp.as_ref().map(|t| t.0),
+        bound: claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Bound"),
+        epoch: claim.annotations().get(annotation::EPOCH).and_then(|e| e.parse().ok()),
+        role: claim.annotations().get(annotation::ROLE).cloned(),
+    }
+}

@@ -1,0 +1,92 @@
+//! I/O in: what the API server and the Redises say of one set, as one [`Observed`] value.
+//!
+//! Reads only. What could not be read is a value ("unknown"), never an error, and nothing here decides anything.
+
+mod members;
+mod objects;
+mod secrets;
+mod stores;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::{Client, ResourceExt};
+
+use crate::api::RedisReplicaSet;
+use crate::model::cluster::Cluster;
+use crate::model::observed::{Observed, Refusal, StatefulSetFacts};
+use crate::model::redis::SetKey;
+use crate::names;
+use crate::redis::probe::Probes;
+
+pub use objects::{owner, resource};
+pub use secrets::SecretCache;
+pub use stores::{Newest, Scope, Stores, version};
+
+/// What this process remembers of a set between two passes. Lost with the process, and harmless when lost.
+#[derive(Default)]
+pub struct Memory {
+    /// The set as our own last write answered it, while the watch may still be behind.
+    pub newest: Option<RedisReplicaSet>,
+    /// Secrets as they were read last.
+    pub secrets: SecretCache,
+    /// What Redis answered to directives and values.
+    pub refused: BTreeMap<(String, String), Refusal>,
+}
+
+/// Reads everything about one set.
+pub async fn observe(
+    client: &Client,
+    stores: &Stores,
+    probes: &Probes,
+    cluster: &Cluster,
+    set: &RedisReplicaSet,
+    memory: &mut Memory,
+) -> Observed {
+    let key = SetKey { namespace: cluster.namespace.clone(), name: cluster.name.clone() };
+    memory.secrets.refresh(client, cluster).await;
+    let objects = objects::live(client, stores, cluster).await;
+    let found = members::find(stores, cluster, &objects);
+    probes.keep(&key, members::targets(cluster, &found, &memory.secrets.internal, &probed_directives(cluster)));
+    let seen = probes.look(&key);
+    Observed {
+        status: set.status.clone().unwrap_or_default(),
+        deleting: set.metadata.deletion_timestamp.is_some(),
+        created: set.metadata.creation_timestamp.as_ref().map(|t| t.0),
+        members: members::with_redis(found, &seen),
+        stateful_set: objects::stateful_set(cluster, &objects),
+        objects,
+        internal: memory.secrets.internal.clone(),
+        app: memory.secrets.app.clone(),
+        vip_pods: vip_pods(stores, cluster),
+        refused: memory.refused.clone(),
+    }
+}
+
+/// What the probes ask each server for: the directives whose values the set has an opinion on.
+fn probed_directives(cluster: &Cluster) -> BTreeSet<String> {
+    crate::build::conf::live_values(cluster).unwrap_or_default().into_keys().collect()
+}
+
+/// Pods that the VIP's EndpointSlices show.
+fn vip_pods(stores: &Stores, cluster: &Cluster) -> BTreeSet<String> {
+    let vip = names::vip(&cluster.name);
+    let of_vip = |slice: &EndpointSlice| {
+        slice.namespace().as_deref() == Some(&cluster.namespace)
+            && slice.labels().get("kubernetes.io/service-name") == Some(&vip)
+    };
+    let slices = stores.slices.all();
+    let endpoints = slices.iter().filter(|s| of_vip(s)).flat_map(|s| s.endpoints.iter().flatten());
+    endpoints.filter_map(|e| e.target_ref.as_ref()?.name.clone()).collect()
+}
+
+/// The StatefulSet's numbers from its JSON.
+pub(super) fn stateful_set_facts(body: &serde_json::Value) -> StatefulSetFacts {
+    let volumes = body["spec"]["template"]["spec"]["volumes"].as_array();
+    let sources = volumes.into_iter().flatten().filter_map(|v| v["projected"]["sources"].as_array()).flatten();
+    StatefulSetFacts {
+        replicas: body["spec"]["replicas"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
+        update_revision: body["status"]["updateRevision"].as_str().map(str::to_owned),
+        config_map: sources.filter_map(|s| s["configMap"]["name"].as_str()).map(str::to_owned).next(),
+    }
+}

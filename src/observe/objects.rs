@@ -1,0 +1,110 @@
+//! The set's objects as they are in the cluster, by kind and name.
+//!
+//! What the watches do not show is asked for once: it is missing, or it is somebody else's, or it lost our label.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::{Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::stores::{Newest, Stores};
+use crate::build;
+use crate::model::cluster::Cluster;
+use crate::model::observed::{Live, ObjectId, StatefulSetFacts};
+use crate::names;
+
+/// A read that takes longer leaves the object unknown for this pass.
+const READ: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Where objects of a kind are in the API.
+pub fn resource(kind: &str) -> Option<ApiResource> {
+    Some(match kind {
+        "ConfigMap" => ApiResource::erase::<ConfigMap>(&()),
+        "Service" => ApiResource::erase::<Service>(&()),
+        "StatefulSet" => ApiResource::erase::<StatefulSet>(&()),
+        "PodDisruptionBudget" => ApiResource::erase::<PodDisruptionBudget>(&()),
+        _ => return None,
+    })
+}
+
+/// The objects of the set's names, and all ConfigMaps of the set.
+pub(super) async fn live(client: &Client, stores: &Stores, cluster: &Cluster) -> BTreeMap<ObjectId, Live> {
+    let mut found = BTreeMap::new();
+    take("ConfigMap", &stores.config_maps, cluster, &mut found);
+    take("Service", &stores.services, cluster, &mut found);
+    take("StatefulSet", &stores.stateful_sets, cluster, &mut found);
+    take("PodDisruptionBudget", &stores.budgets, cluster, &mut found);
+    let missing: Vec<_> = ids(cluster).into_iter().filter(|id| !found.contains_key(id)).collect();
+    let answers = futures::future::join_all(missing.into_iter().map(|id| ask(client, cluster, id))).await;
+    found.extend(answers.into_iter().flatten());
+    found
+}
+
+/// Names of the set's objects; its redis.conf by the revision that is wanted now.
+fn ids(cluster: &Cluster) -> Vec<ObjectId> {
+    let mut ids: Vec<_> =
+        build::ids(cluster).into_iter().map(|(kind, name)| ObjectId { kind: kind.as_str(), name }).collect();
+    if let Ok(conf) = build::conf::build(cluster) {
+        let name = names::config_map(&cluster.name, &conf.revision);
+        ids.push(ObjectId { kind: build::Kind::ConfigMap.as_str(), name });
+    }
+    ids
+}
+
+fn take<K>(kind: &'static str, store: &Newest<K>, cluster: &Cluster, found: &mut BTreeMap<ObjectId, Live>)
+where
+    K: Resource<DynamicType = ()> + Clone + Serialize + 'static,
+{
+    let of_set = |o: &K| {
+        o.namespace().as_deref() == Some(&cluster.namespace) && o.labels().get(names::label::SET) == Some(&cluster.name)
+    };
+    let ids = ids(cluster);
+    let named = ids.iter().filter(|id| id.kind == kind).filter_map(|id| store.get(&cluster.namespace, &id.name));
+    let labelled = store.all().into_iter().filter(|o| of_set(o));
+    for object in named.chain(labelled) {
+        let id = ObjectId { kind, name: object.name_any() };
+        found.entry(id).or_insert_with(|| classify(cluster, object.meta(), || serde_json::to_value(object.as_ref()).unwrap_or_default()));
+    }
+}
+
+async fn ask(client: &Client, cluster: &Cluster, id: ObjectId) -> Option<(ObjectId, Live)> {
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &cluster.namespace, &resource(id.kind)?);
+    match tokio::time::timeout(READ, api.get_opt(&id.name)).await {
+        Ok(Ok(object)) => {
+            let object = object?;
+            let live = classify(cluster, &object.metadata, || serde_json::to_value(&object).unwrap_or_default());
+            Some((id, live))
+        }
+        // Unknown is not absent: nothing is created over an object that could not be read.
+        Ok(Err(error)) => Some((id, Live::Foreign { owner: format!("it could not be read: {error}") })),
+        Err(_) => Some((id, Live::Foreign { owner: "it could not be read within a second".into() })),
+    }
+}
+
+fn classify(cluster: &Cluster, meta: &ObjectMeta, body: impl FnOnce() -> Value) -> Live {
+    match owner(meta) {
+        Some((uid, _)) if uid == cluster.uid => Live::Ours(body()),
+        Some((_, owner)) => Live::Foreign { owner: format!("controlled by {owner}") },
+        None => Live::Foreign { owner: "it has no owner".into() },
+    }
+}
+
+/// UID and name of an object's controller.
+pub fn owner(meta: &ObjectMeta) -> Option<(String, String)> {
+    let owner = meta.owner_references.as_ref()?.iter().find(|o| o.controller == Some(true))?;
+    Some((owner.uid.clone(), format!("{} {}", owner.kind, owner.name)))
+}
+
+/// The set's StatefulSet, if it is ours.
+pub(super) fn stateful_set(cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>) -> Option<StatefulSetFacts> {
+    match objects.get(&ObjectId { kind: "StatefulSet", name: names::stateful_set(&cluster.name) })? {
+        Live::Ours(body) => Some(super::stateful_set_facts(body)),
+        Live::Foreign { .. } => None,
+    }
+}

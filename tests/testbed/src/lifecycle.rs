@@ -1,0 +1,220 @@
+//! `up` and `down`: the order in which things appear and vanish.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::mount::{MntFlags, umount2};
+
+use crate::cgroup::Group;
+use crate::command::say;
+use crate::error::{At, Error, Result};
+use crate::interrupt::{self, wait_until};
+use crate::node::{MOUNT_POINTS, Node};
+use crate::places::{Places, make_dir, read, write};
+use crate::state::State;
+use crate::{addons, control_plane, images, kubectl, network, preflight, programs, state};
+
+/// Names of namespaces and groups are the machine's, so there is one testbed and one lock on it.
+const LOCK: &str = "/run/redis-operator-testbed.lock";
+const DEFAULT_NODES: u8 = 3;
+
+/// What `up` is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Number of nodes, 1 to 9.
+    pub nodes: u8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { nodes: DEFAULT_NODES }
+    }
+}
+
+/// Held while something is changed; other commands wait. The file names the state directory in use.
+pub(crate) struct Lock(Flock<File>);
+
+impl Lock {
+    pub(crate) fn take(places: &Places) -> Result<Self> {
+        preflight::root()?;
+        let mut told = false;
+        loop {
+            let file = File::options().create(true).truncate(false).read(true).write(true).open(LOCK).at("open", LOCK)?;
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => {
+                    let lock = Self(lock);
+                    lock.check_owner(places)?;
+                    return Ok(lock);
+                }
+                Err((_, nix::errno::Errno::EWOULDBLOCK)) => {}
+                Err((_, error)) => return Err(error).at("lock", LOCK),
+            }
+            if !told {
+                say("waiting for another testbed command to end");
+                told = true;
+            }
+            interrupt::check()?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn check_owner(&self, places: &Places) -> Result<()> {
+        let mut owner = String::new();
+        (&*self.0).read_to_string(&mut owner).at("read", LOCK)?;
+        let ours = places.state.display().to_string();
+        if owner.is_empty() || owner == ours || !(Group::top().exists() || fs::exists(&owner).unwrap_or(false)) {
+            return Ok(());
+        }
+        Err(Error::Unsuitable(format!(
+            "a testbed of {owner} is on this machine and there can be one; end it with `TESTBED_DIR={owner} cargo testbed down`"
+        )))
+    }
+
+    fn own(&self, places: &Places) -> Result<()> {
+        self.0.set_len(0).at("write", LOCK)?;
+        fs::write(LOCK, places.state.display().to_string()).at("write", LOCK)?;
+        (&*self.0).flush().at("write", LOCK)
+    }
+}
+
+/// Brings the testbed up, or completes what runs of it.
+pub(crate) fn up(places: &Places, options: Options) -> Result<()> {
+    preflight::root()?;
+    preflight::programs()?;
+    let lock = Lock::take(places)?;
+    if !State::find(places)?.is_some_and(|state| state.complete) && leftovers(places) {
+        say("clearing up what an interrupted testbed left");
+        clear(places)?;
+    }
+    let fresh = !leftovers(places);
+    lock.own(places)?;
+    match build_and_start(places, options) {
+        Err(error) if fresh => {
+            let _ = matches!(error, Error::Interrupted).then(interrupt::taken);
+            if matches!(error, Error::Interrupted) {
+                say("interrupted: clearing up");
+                clear(places)?;
+            } else {
+                say("what runs is left for a look; `cargo testbed logs`, then `cargo testbed down`");
+            }
+            Err(error)
+        }
+        other => other,
+    }
+}
+
+fn build_and_start(places: &Places, options: Options) -> Result<()> {
+    make_dir(&places.state)?;
+    programs::ensure(places)?;
+    let archives = images::ensure(places)?;
+    let image_disk = images::disk::ensure(places, &archives)?;
+    let begun = Instant::now();
+    let before = State::find(places)?.unwrap_or_default();
+    let mut state = State { image_disk, ..before };
+    for number in 1..=options.nodes {
+        let name = format!("n{number}");
+        if !state.nodes.contains(&name) {
+            state.nodes.push(name);
+        }
+    }
+    state.save(places)?;
+    let changed = start(places, &state, begun)?;
+    state.complete = true;
+    state.save(places)?;
+    let nodes = state.nodes.len();
+    if changed {
+        say(&format!("{nodes} nodes Ready after {:.1} s", begun.elapsed().as_secs_f32()));
+    } else {
+        say(&format!("everything runs already: {nodes} nodes"));
+    }
+    Ok(())
+}
+
+fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
+    let step = |what: &str| say(&format!("{:5.1} s  {what}", begun.elapsed().as_secs_f32()));
+    make_mount_points(places)?;
+    network::ensure_control_plane()?;
+    let mut changed = control_plane::ensure_api(places)?;
+    if changed {
+        step("API server ready");
+    }
+    for name in &state.nodes {
+        changed |= Node::new(places, name)?.ensure(state)?;
+    }
+    changed |= control_plane::ensure_rest(places)?;
+    if changed {
+        step("nodes started");
+        kubectl::apply(places, &addons::manifest(places)?)?;
+    }
+    let log = places.log(&format!("{}-kubelet", state.nodes[0]));
+    wait_until("all nodes to be Ready", Duration::from_secs(90), &log, || all_ready(places, state.nodes.len()))?;
+    Ok(changed)
+}
+
+fn all_ready(places: &Places, expected: usize) -> Result<bool> {
+    let query = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
+    let ready = kubectl::run(places, &["get", "nodes", "-o", query]).unwrap_or_default();
+    Ok(ready.lines().filter(|line| *line == "True").count() >= expected)
+}
+
+/// The nodes mount their own directories over these; those that had to be made are removed by `down`.
+fn make_mount_points(places: &Places) -> Result<()> {
+    let list = places.state.join("mount-points");
+    let mut made = read(&list).unwrap_or_default();
+    for point in MOUNT_POINTS.iter().filter(|point| !fs::exists(point).unwrap_or(true)) {
+        made.push_str(point);
+        made.push('\n');
+        write(&list, &made)?;
+        make_dir(point.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Whether the machine holds anything of a testbed.
+pub(crate) fn leftovers(places: &Places) -> bool {
+    state::any(places) || Group::top().exists() || !network::namespaces().is_empty()
+}
+
+/// Ends and removes everything; the cache stays.
+pub(crate) fn down(places: &Places) -> Result<bool> {
+    preflight::root()?;
+    let lock = Lock::take(places)?;
+    let there = leftovers(places);
+    clear(places)?;
+    drop(lock);
+    Ok(there)
+}
+
+/// Works from what the kernel knows, whatever the state on disk says.
+fn clear(places: &Places) -> Result<()> {
+    Group::top().kill_all()?;
+    for namespace in network::namespaces() {
+        network::remove(&namespace)?;
+    }
+    unmount_below(places)?;
+    Group::top().remove()?;
+    for point in read(&places.state.join("mount-points")).unwrap_or_default().lines() {
+        // Only if empty: something else may have moved in.
+        let _ = fs::remove_dir(point);
+    }
+    if state::any(places) {
+        fs::remove_dir_all(&places.state).at("remove", &places.state)?;
+    }
+    Ok(())
+}
+
+fn unmount_below(places: &Places) -> Result<()> {
+    for point in mounts_below(places).into_iter().rev() {
+        umount2(point.as_str(), MntFlags::MNT_DETACH).at("unmount", &point)?;
+    }
+    Ok(())
+}
+
+/// Mount points below the state directory, parents before children.
+pub(crate) fn mounts_below(places: &Places) -> Vec<String> {
+    let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = table.lines().filter_map(|line| line.split(' ').nth(1));
+    points.filter(|point| std::path::Path::new(point).starts_with(&places.state)).map(str::to_owned).collect()
+}
