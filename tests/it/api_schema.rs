@@ -68,7 +68,7 @@ fn a_default_of_a_block_has_every_default_inside_it() {
 }
 
 /// Types of core/v1, whose own descriptions were taken away.
-const EMBEDDED: [&str; 3] = [
+pub const EMBEDDED: [&str; 3] = [
     "spec.template.spec.affinity",
     "spec.template.spec.tolerations",
     "spec.template.spec.topologySpreadConstraints",

@@ -8,7 +8,7 @@ use crate::api_rules::messages;
 use crate::bad_input::{cases, refusals, schema, yaml};
 
 /// Every rule of a schema with the path where it stands.
-fn rules(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+pub fn rules(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
         found.push((path.to_owned(), rule.clone()));
     }

@@ -6,6 +6,7 @@
     reason = "a test may stop at the first thing that is wrong"
 )]
 
+mod api_reference;
 mod api_rules;
 mod api_schema;
 mod api_sentences;
