@@ -112,7 +112,12 @@ async fn lead(leader: Leader, stop: CancellationToken) {
         [] => vec![Scope::All],
         some => some.iter().cloned().map(Scope::Namespace).collect(),
     };
-    futures::future::join_all(scopes.into_iter().map(|scope| control(leader.clone(), scope, stop.clone()))).await;
+    futures::future::join_all(
+        scopes
+            .into_iter()
+            .map(|scope| control(leader.clone(), scope, stop.clone())),
+    )
+    .await;
 }
 
 /// Drops all connections however the scope ends: by shutdown, or because its future was dropped with the Lease.
@@ -125,7 +130,13 @@ impl Drop for Hangup {
 }
 
 async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
-    let Leader { client, leadership, recorder, metrics, namespaces: _ } = leader;
+    let Leader {
+        client,
+        leadership,
+        recorder,
+        metrics,
+        namespaces: _,
+    } = leader;
     let (wake, woken) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     let probes = Probes::new(wake.clone());
@@ -155,7 +166,11 @@ async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
     });
     let shared = context.clone();
     Controller::for_stream(changes, sets)
-        .with_config(controller::Config::default().debounce(Duration::ZERO).concurrency(CONCURRENCY))
+        .with_config(
+            controller::Config::default()
+                .debounce(Duration::ZERO)
+                .concurrency(CONCURRENCY),
+        )
         .reconcile_on(references(woken, wake))
         .graceful_shutdown_on(async move { stop.cancelled().await })
         .run(reconcile, |_, _, _| Action::requeue(RETRY_MOST), context)
@@ -164,7 +179,9 @@ async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
             async move {
                 match result {
                     Ok(_) => {}
-                    Err(controller::Error::ObjectNotFound(reference)) => context.forget(&reference.name, reference.namespace.as_deref()),
+                    Err(controller::Error::ObjectNotFound(reference)) => {
+                        context.forget(&reference.name, reference.namespace.as_deref())
+                    }
                     Err(error) => tracing::warn!(%error, "reconcile"),
                 }
             }
@@ -186,13 +203,27 @@ fn references(
 
 impl Context {
     fn state(&self, key: &SetKey) -> Arc<tokio::sync::Mutex<State>> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_default().clone()
+        self.states
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(key.clone())
+            .or_default()
+            .clone()
     }
 
     /// The set is gone: so are its connections, and what was remembered of it.
     fn forget(&self, name: &str, namespace: Option<&str>) {
-        let key = SetKey { namespace: namespace.unwrap_or_default().to_owned(), name: name.to_owned() };
-        if self.states.lock().unwrap_or_else(PoisonError::into_inner).remove(&key).is_some() {
+        let key = SetKey {
+            namespace: namespace.unwrap_or_default().to_owned(),
+            name: name.to_owned(),
+        };
+        if self
+            .states
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&key)
+            .is_some()
+        {
             tracing::info!(set = %key, "is gone");
         }
         self.probes.forget(&key);
@@ -201,7 +232,10 @@ impl Context {
 
     /// The newest version of a set: the store's, or the reply of our own last write while the watch is behind.
     fn newest(&self, set: &Arc<RedisReplicaSet>, memory: &Memory) -> Arc<RedisReplicaSet> {
-        let stored = self.sets.get(&ObjectRef::from_obj(set.as_ref())).unwrap_or_else(|| set.clone());
+        let stored = self
+            .sets
+            .get(&ObjectRef::from_obj(set.as_ref()))
+            .unwrap_or_else(|| set.clone());
         match &memory.newest {
             Some(own) if own.uid() == stored.uid() && version(stored.as_ref()) < version(own) => Arc::new(own.clone()),
             _ => stored,
@@ -212,10 +246,16 @@ impl Context {
 async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
     context.stores.ready().await;
-    let key = SetKey { namespace: set.namespace().unwrap_or_default(), name: set.name_any() };
+    let key = SetKey {
+        namespace: set.namespace().unwrap_or_default(),
+        name: set.name_any(),
+    };
     let state = context.state(&key);
     let mut state = state.lock().await;
-    let mut pass = Pass { failed: false, next: RETRY };
+    let mut pass = Pass {
+        failed: false,
+        next: RETRY,
+    };
     for round in 0..ROUNDS {
         let newest = context.newest(&set, &state.memory);
         let cluster = Cluster::new(&newest)?;
@@ -227,7 +267,15 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
             cluster: &cluster,
             key: &key,
         };
-        let observed = observe::observe(&context.client, &context.stores, &context.probes, &cluster, &newest, &mut state.memory).await;
+        let observed = observe::observe(
+            &context.client,
+            &context.stores,
+            &context.probes,
+            &cluster,
+            &newest,
+            &mut state.memory,
+        )
+        .await;
         let plan = decide::decide(&cluster, &observed, Timestamp::now());
         tracing::debug!(set = %key, round, steps = ?plan.steps.iter().map(act::name).collect::<Vec<_>>(), "decided");
         let outcome = act::act(&actor, &observed, &newest, &plan, &mut state.memory).await;
@@ -254,7 +302,11 @@ struct Pass {
 impl Pass {
     /// When to look again: growing pauses while steps fail.
     fn when(&self, state: &mut State) -> Duration {
-        state.failures = if self.failed { state.failures.saturating_add(1) } else { 0 };
+        state.failures = if self.failed {
+            state.failures.saturating_add(1)
+        } else {
+            0
+        };
         match state.failures {
             0 => self.next,
             n => RETRY.saturating_mul(1 << (n - 1).min(8)).min(RETRY_MOST),

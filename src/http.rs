@@ -32,20 +32,40 @@ impl Readiness {
 ///
 /// # Errors
 /// If the address cannot be listened on.
-pub async fn serve(listen: SocketAddr, ready: Readiness, metrics: Metrics, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    listen: SocketAddr,
+    ready: Readiness,
+    metrics: Metrics,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(text))
         .with_state((ready, metrics));
     let listener = tokio::net::TcpListener::bind(listen).await?;
-    axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await }).await
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await
 }
 
 async fn readyz(State((ready, _)): State<(Readiness, Metrics)>) -> impl IntoResponse {
-    if ready.get() { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "the kind RedisReplicaSet is not served yet") }
+    if ready.get() {
+        (StatusCode::OK, "ok")
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the kind RedisReplicaSet is not served yet",
+        )
+    }
 }
 
 async fn text(State((_, metrics)): State<(Readiness, Metrics)>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], metrics.text())
+    (
+        [(
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )],
+        metrics.text(),
+    )
 }

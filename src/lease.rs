@@ -46,12 +46,19 @@ impl Leadership {
     /// [`NotLeader`] if the Lease may end before the call does.
     pub fn check(&self, margin: Duration) -> Result<(), NotLeader> {
         let until = *self.0.borrow();
-        if until.is_some_and(|until| Instant::now() + margin <= until) { Ok(()) } else { Err(NotLeader) }
+        if until.is_some_and(|until| Instant::now() + margin <= until) {
+            Ok(())
+        } else {
+            Err(NotLeader)
+        }
     }
 
     /// Waits until this process leads.
     pub async fn gained(&mut self) {
-        let led = self.0.wait_for(|until| until.is_some_and(|until| Instant::now() < until)).await;
+        let led = self
+            .0
+            .wait_for(|until| until.is_some_and(|until| Instant::now() < until))
+            .await;
         if led.is_err() {
             std::future::pending::<()>().await;
         }
@@ -60,7 +67,9 @@ impl Leadership {
     /// Waits until this process does not lead any more, by release, by loss, or by time.
     pub async fn lost(&mut self) {
         loop {
-            let Some(until) = *self.0.borrow_and_update() else { return };
+            let Some(until) = *self.0.borrow_and_update() else {
+                return;
+            };
             if until <= Instant::now() {
                 return;
             }
@@ -110,7 +119,10 @@ impl Sight {
             self.since = Some(now);
         }
         // The holder's own word for how long it excludes others, if that is longer than ours.
-        let said = spec.lease_duration_seconds.and_then(|s| u64::try_from(s).ok()).map_or(Duration::ZERO, Duration::from_secs);
+        let said = spec
+            .lease_duration_seconds
+            .and_then(|s| u64::try_from(s).ok())
+            .map_or(Duration::ZERO, Duration::from_secs);
         let expired = self.since.is_some_and(|since| since + duration.max(said) < now);
         if expired { Claim::Take } else { Claim::Wait }
     }
@@ -129,7 +141,16 @@ impl Keeper {
     /// A keeper, and the handle by which others know whether this process leads.
     pub fn new(api: Api<Lease>, name: String, me: String, timing: Timing) -> (Self, Leadership) {
         let (until, receiver) = watch::channel(None);
-        (Self { api, name, me, timing, until }, Leadership(receiver))
+        (
+            Self {
+                api,
+                name,
+                me,
+                timing,
+                until,
+            },
+            Leadership(receiver),
+        )
     }
 
     /// Runs until `stop`; then the Lease is given back, so that another operator need not wait.
@@ -149,7 +170,11 @@ impl Keeper {
                 }
             };
             self.note(started, held);
-            let pause = if held == Some(true) { self.timing.renew_period } else { LOOK_PERIOD };
+            let pause = if held == Some(true) {
+                self.timing.renew_period
+            } else {
+                LOOK_PERIOD
+            };
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep(pause.saturating_sub(started.elapsed())) => {}
@@ -187,8 +212,18 @@ impl Keeper {
     /// Renews or takes the Lease. `Some(false)`: somebody else has it. A lost race is not an error.
     async fn claim(&self, sight: &mut Sight) -> kube::Result<Option<bool>> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
-            let new = Lease { metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() }, spec: None };
-            return won(self.api.create(&PostParams::default(), &self.signed(new, true)).await.map(drop));
+            let new = Lease {
+                metadata: ObjectMeta {
+                    name: Some(self.name.clone()),
+                    ..ObjectMeta::default()
+                },
+                spec: None,
+            };
+            return won(self
+                .api
+                .create(&PostParams::default(), &self.signed(new, true))
+                .await
+                .map(drop));
         };
         match sight.judge(&lease, &self.me, self.timing.duration, Instant::now()) {
             Claim::Wait => Ok(Some(false)),
@@ -199,7 +234,11 @@ impl Keeper {
 
     /// The version that was read travels with the write: a racing writer gets 409.
     async fn replace(&self, lease: Lease) -> kube::Result<Option<bool>> {
-        won(self.api.replace(&self.name, &PostParams::default(), &lease).await.map(drop))
+        won(self
+            .api
+            .replace(&self.name, &PostParams::default(), &lease)
+            .await
+            .map(drop))
     }
 
     fn signed(&self, mut lease: Lease, taken: bool) -> Lease {
@@ -218,12 +257,21 @@ impl Keeper {
     async fn release(&self) {
         self.until.send_replace(None);
         let given_back = timeout(CALL, async {
-            let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+            let Some(mut lease) = self.api.get_opt(&self.name).await? else {
+                return Ok(());
+            };
             if lease.spec.as_ref().and_then(|s| s.holder_identity.as_deref()) != Some(self.me.as_str()) {
                 return Ok(());
             }
-            lease.spec = Some(LeaseSpec { holder_identity: None, renew_time: None, ..lease.spec.unwrap_or_default() });
-            self.api.replace(&self.name, &PostParams::default(), &lease).await.map(drop)
+            lease.spec = Some(LeaseSpec {
+                holder_identity: None,
+                renew_time: None,
+                ..lease.spec.unwrap_or_default()
+            });
+            self.api
+                .replace(&self.name, &PostParams::default(), &lease)
+                .await
+                .map(drop)
         });
         match given_back.await {
             Ok(Ok(())) => tracing::info!("gave the Lease back"),
@@ -248,13 +296,19 @@ mod tests {
     const DURATION: Duration = Duration::from_secs(4);
 
     fn lease(holder: Option<&str>, version: &str) -> Lease {
-        let metadata = ObjectMeta { resource_version: Some(version.into()), ..ObjectMeta::default() };
+        let metadata = ObjectMeta {
+            resource_version: Some(version.into()),
+            ..ObjectMeta::default()
+        };
         let spec = LeaseSpec {
             holder_identity: holder.map(Into::into),
             lease_duration_seconds: Some(4),
             ..LeaseSpec::default()
         };
-        Lease { metadata, spec: Some(spec) }
+        Lease {
+            metadata,
+            spec: Some(spec),
+        }
     }
 
     #[test]
@@ -262,7 +316,12 @@ mod tests {
         let mut sight = Sight::default();
         let t0 = Instant::now();
         let mut at = |version: &str, after: u64| {
-            sight.judge(&lease(Some("other"), version), "me", DURATION, t0 + Duration::from_millis(after))
+            sight.judge(
+                &lease(Some("other"), version),
+                "me",
+                DURATION,
+                t0 + Duration::from_millis(after),
+            )
         };
         assert_eq!(at("1", 0), Claim::Wait);
         assert_eq!(at("1", 4000), Claim::Wait);

@@ -109,7 +109,12 @@ impl Options {
                 self.hold
             ));
         }
-        let named = |n: &str| !n.is_empty() && n.len() <= 63 && n.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let named = |n: &str| {
+            !n.is_empty()
+                && n.len() <= 63
+                && n.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
         match self.watch_namespaces.iter().find(|n| !named(n)) {
             Some(bad) => Err(format!("--watch-namespaces: {bad:?} is no name of a namespace")),
             None => Ok(()),
@@ -117,7 +122,11 @@ impl Options {
     }
 
     fn timing(&self) -> Timing {
-        Timing { duration: self.lease_duration.into(), renew_period: self.renew_period.into(), hold: self.hold.into() }
+        Timing {
+            duration: self.lease_duration.into(),
+            renew_period: self.renew_period.into(),
+            hold: self.hold.into(),
+        }
     }
 }
 
@@ -163,7 +172,9 @@ fn log(options: &Options) {
         LogLevel::Debug => "warn,redis_operator=debug",
         LogLevel::Trace => "info,redis_operator=trace",
     };
-    let log = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(level))
+        .with_writer(std::io::stderr);
     match options.log_format {
         LogFormat::Json => log.json().flatten_event(true).init(),
         LogFormat::Text => log.init(),
@@ -195,8 +206,16 @@ async fn run(options: Options) -> Result<(), Fatal> {
     let signal = tokio::spawn(stopped().map_err_signals());
 
     let leases = Api::namespaced(client.clone(), &options.lease_namespace);
-    let (keeper, leadership) = Keeper::new(leases, options.lease_name.clone(), options.identity.clone(), options.timing());
-    let reporter = Reporter { controller: names::REPORTER.into(), instance: Some(options.identity.clone()) };
+    let (keeper, leadership) = Keeper::new(
+        leases,
+        options.lease_name.clone(),
+        options.identity.clone(),
+        options.timing(),
+    );
+    let reporter = Reporter {
+        controller: names::REPORTER.into(),
+        instance: Some(options.identity.clone()),
+    };
     let leader = Leader {
         recorder: Recorder::new(client.clone(), reporter),
         client: client.clone(),

@@ -102,19 +102,55 @@ impl Metrics {
             known: std::sync::Mutex::default(),
             registry: Registry::default(),
         };
-        registry.register("condition", "1 if the condition is True, else 0", inner.condition.clone());
+        registry.register(
+            "condition",
+            "1 if the condition is True, else 0",
+            inner.condition.clone(),
+        );
         registry.register("epoch", "Epoch of the set", inner.epoch.clone());
         registry.register("replicas", "Replicas wanted", inner.replicas.clone());
         registry.register("replicas_ready", "Replicas in sync", inner.replicas_ready.clone());
-        registry.register("vip_endpoints", "Pods behind the VIP by its EndpointSlices", inner.vip_endpoints.clone());
-        registry.register("member_up", "1 if the pod answered the last probe", inner.member_up.clone());
-        registry.register_with_unit("member_offset", "Replication offset", Unit::Bytes, inner.member_offset.clone());
-        registry.register_with_unit("member_lag", "Stream a replica lacks, against the master", Unit::Bytes, inner.member_lag_bytes.clone());
-        registry.register_with_unit("member_lag", "Age of what a replica has, against the master", Unit::Seconds, inner.member_lag_seconds.clone());
+        registry.register(
+            "vip_endpoints",
+            "Pods behind the VIP by its EndpointSlices",
+            inner.vip_endpoints.clone(),
+        );
+        registry.register(
+            "member_up",
+            "1 if the pod answered the last probe",
+            inner.member_up.clone(),
+        );
+        registry.register_with_unit(
+            "member_offset",
+            "Replication offset",
+            Unit::Bytes,
+            inner.member_offset.clone(),
+        );
+        registry.register_with_unit(
+            "member_lag",
+            "Stream a replica lacks, against the master",
+            Unit::Bytes,
+            inner.member_lag_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "member_lag",
+            "Age of what a replica has, against the master",
+            Unit::Seconds,
+            inner.member_lag_seconds.clone(),
+        );
         registry.register("operator_leader", "1 while this process leads", inner.leader.clone());
         registry.register("operator_sets", "Sets known to this process", inner.sets.clone());
-        registry.register_with_unit("operator_reconcile", "Time of one pass", Unit::Seconds, inner.reconcile.clone());
-        registry.register("operator_reconcile_errors", "Steps that failed", inner.step_errors.clone());
+        registry.register_with_unit(
+            "operator_reconcile",
+            "Time of one pass",
+            Unit::Seconds,
+            inner.reconcile.clone(),
+        );
+        registry.register(
+            "operator_reconcile_errors",
+            "Steps that failed",
+            inner.step_errors.clone(),
+        );
         inner.registry = registry;
         Self(Arc::new(inner))
     }
@@ -135,28 +171,53 @@ impl Metrics {
     /// Notes a pass.
     pub fn reconciled(&self, took: Duration, well: bool) {
         let result = if well { "ok" } else { "error" };
-        self.0.reconcile.get_or_create(&ResultLabel { result }).observe(took.as_secs_f64());
+        self.0
+            .reconcile
+            .get_or_create(&ResultLabel { result })
+            .observe(took.as_secs_f64());
     }
 
     /// Notes a failed step.
     pub fn step_failed(&self, step: &str) {
-        self.0.step_errors.get_or_create(&StepLabel { step: step.to_owned() }).inc();
+        self.0
+            .step_errors
+            .get_or_create(&StepLabel { step: step.to_owned() })
+            .inc();
     }
 
     /// Notes what was seen of a set.
     pub fn observe(&self, key: &SetKey, cluster: &Cluster, observed: &Observed, plan: &Plan) {
         let status = plan.status.as_ref().unwrap_or(&observed.status);
-        let set = || Set { namespace: key.namespace.clone(), set: key.name.clone() };
+        let set = || Set {
+            namespace: key.namespace.clone(),
+            set: key.name.clone(),
+        };
         for condition in &status.conditions {
-            let labels = Typed { namespace: key.namespace.clone(), set: key.name.clone(), r#type: condition.type_.clone() };
-            self.0.condition.get_or_create(&labels).set(i64::from(condition.status == "True"));
+            let labels = Typed {
+                namespace: key.namespace.clone(),
+                set: key.name.clone(),
+                r#type: condition.type_.clone(),
+            };
+            self.0
+                .condition
+                .get_or_create(&labels)
+                .set(i64::from(condition.status == "True"));
         }
         let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        self.0.epoch.get_or_create(&set()).set(observed.status.epoch.unwrap_or(0));
-        self.0.replicas.get_or_create(&set()).set(i64::from(cluster.spec.replicas));
+        self.0
+            .epoch
+            .get_or_create(&set())
+            .set(observed.status.epoch.unwrap_or(0));
+        self.0
+            .replicas
+            .get_or_create(&set())
+            .set(i64::from(cluster.spec.replicas));
         let ready = status.members.iter().filter(|m| m.state == MemberState::InSync).count();
         self.0.replicas_ready.get_or_create(&set()).set(count(ready));
-        self.0.vip_endpoints.get_or_create(&set()).set(count(observed.vip_pods.len()));
+        self.0
+            .vip_endpoints
+            .get_or_create(&set())
+            .set(count(observed.vip_pods.len()));
         self.members(key, observed);
     }
 
@@ -169,15 +230,28 @@ impl Metrics {
         let now = k8s_openapi::jiff::Timestamp::now();
         let master = observed.recorded_master();
         for member in &observed.members {
-            self.0.member_up.get_or_create(&label(&member.name)).set(i64::from(member.facts().is_some()));
+            self.0
+                .member_up
+                .get_or_create(&label(&member.name))
+                .set(i64::from(member.facts().is_some()));
             let Some(facts) = member.facts() else { continue };
             let offset = i64::try_from(facts.offset).unwrap_or(i64::MAX);
             self.0.member_offset.get_or_create(&label(&member.name)).set(offset);
-            let Some(master) = master.filter(|m| m.ordinal != member.ordinal) else { continue };
-            let newest = master.redis.offsets().newest().map_or(facts.offset, |(_, offset)| offset);
+            let Some(master) = master.filter(|m| m.ordinal != member.ordinal) else {
+                continue;
+            };
+            let newest = master
+                .redis
+                .offsets()
+                .newest()
+                .map_or(facts.offset, |(_, offset)| offset);
             let behind = i64::try_from(newest.saturating_sub(facts.offset)).unwrap_or(i64::MAX);
             self.0.member_lag_bytes.get_or_create(&label(&member.name)).set(behind);
-            let age = master.redis.offsets().age(facts.offset, now).map_or(f64::NAN, |age| age.as_secs_f64());
+            let age = master
+                .redis
+                .offsets()
+                .age(facts.offset, now)
+                .map_or(f64::NAN, |age| age.as_secs_f64());
             self.0.member_lag_seconds.get_or_create(&label(&member.name)).set(age);
         }
         let names = observed.members.iter().map(|m| m.name.clone()).collect();
@@ -197,18 +271,29 @@ impl Metrics {
 
     /// Drops the series of a set that is gone.
     pub fn forget(&self, key: &SetKey) {
-        let set = Set { namespace: key.namespace.clone(), set: key.name.clone() };
+        let set = Set {
+            namespace: key.namespace.clone(),
+            set: key.name.clone(),
+        };
         self.0.epoch.remove(&set);
         self.0.replicas.remove(&set);
         self.0.replicas_ready.remove(&set);
         self.0.vip_endpoints.remove(&set);
         for kind in crate::api::ConditionType::ALL {
-            let labels = Typed { namespace: key.namespace.clone(), set: key.name.clone(), r#type: kind.as_str().to_owned() };
+            let labels = Typed {
+                namespace: key.namespace.clone(),
+                set: key.name.clone(),
+                r#type: kind.as_str().to_owned(),
+            };
             self.0.condition.remove(&labels);
         }
         let mut known = self.0.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for member in known.remove(key).unwrap_or_default() {
-            self.forget_member(&Member { namespace: key.namespace.clone(), set: key.name.clone(), member });
+            self.forget_member(&Member {
+                namespace: key.namespace.clone(),
+                set: key.name.clone(),
+                member,
+            });
         }
         self.0.sets.set(i64::try_from(known.len()).unwrap_or(i64::MAX));
     }

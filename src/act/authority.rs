@@ -18,10 +18,18 @@ pub(super) async fn record(
     memory: &mut Memory,
 ) -> Result<(), ActError> {
     let api: Api<RedisReplicaSet> = Api::namespaced(actor.client.clone(), &actor.cluster.namespace);
-    let params = PatchParams { field_manager: Some(manager::AUTHORITY.into()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(manager::AUTHORITY.into()),
+        ..PatchParams::default()
+    };
     let version = set.metadata.resource_version.as_deref();
     let body = Patch::Merge(patch(version, authority));
-    let written = call(actor, "status (compare-and-set)".into(), api.patch_status(&actor.cluster.name, &params, &body)).await;
+    let written = call(
+        actor,
+        "status (compare-and-set)".into(),
+        api.patch_status(&actor.cluster.name, &params, &body),
+    )
+    .await;
     match written {
         Ok(reply) => {
             tracing::info!(set = %actor.key, epoch = authority.epoch, why, "recorded");
@@ -39,7 +47,14 @@ pub(super) async fn record(
 
 /// Lists are replaced whole, `null` removes a field, fields of others are not named.
 fn patch(version: Option<&str>, authority: &Authority) -> Value {
-    let Authority { epoch, master, electors, quorum, histories, operation } = authority;
+    let Authority {
+        epoch,
+        master,
+        electors,
+        quorum,
+        histories,
+        operation,
+    } = authority;
     json!({
         "metadata": {"resourceVersion": version},
         "status": {

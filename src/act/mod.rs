@@ -97,7 +97,13 @@ pub struct Outcome {
 }
 
 /// Does the plan.
-pub async fn act(actor: &Actor<'_>, observed: &Observed, set: &RedisReplicaSet, plan: &Plan, memory: &mut Memory) -> Outcome {
+pub async fn act(
+    actor: &Actor<'_>,
+    observed: &Observed,
+    set: &RedisReplicaSet,
+    plan: &Plan,
+    memory: &mut Memory,
+) -> Outcome {
     let mut outcome = Outcome::default();
     let (roles, rest): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|s| is_role(s));
     for batch in batches(&roles) {
@@ -136,7 +142,12 @@ fn batches<'a, 'b>(steps: &'b [&'a Step]) -> Vec<&'b [&'a Step]> {
 
 fn is_role(step: &Step) -> bool {
     match step {
-        Step::Record { .. } | Step::Bare { .. } | Step::Arm { .. } | Step::Fence { .. } | Step::Attach { .. } | Step::LockOut { .. } => true,
+        Step::Record { .. }
+        | Step::Bare { .. }
+        | Step::Arm { .. }
+        | Step::Fence { .. }
+        | Step::Attach { .. }
+        | Step::LockOut { .. } => true,
         Step::CreateInternal { .. }
         | Step::CreateApp
         | Step::WriteAcl { .. }
@@ -161,12 +172,25 @@ async fn other(actor: &Actor<'_>, observed: &Observed, step: &Step, memory: &mut
         Step::Delete { id, uid } => objects::delete(actor, id, uid).await,
         Step::Configure { to, values } => roles::configure(actor, to, values, memory).await,
         Step::Login { to, sha256 } => roles::login(actor, to, sha256).await,
-        Step::Label { pod, uid, role, in_sync } => objects::label(actor, pod, uid, *role, *in_sync).await,
-        Step::Gate { pod, uid, ready, message } => objects::gate(actor, pod, uid, *ready, message).await,
+        Step::Label {
+            pod,
+            uid,
+            role,
+            in_sync,
+        } => objects::label(actor, pod, uid, *role, *in_sync).await,
+        Step::Gate {
+            pod,
+            uid,
+            ready,
+            message,
+        } => objects::gate(actor, pod, uid, *ready, message).await,
         Step::Mark { claim, epoch, role } => objects::mark(actor, claim, *epoch, *role).await,
-        Step::Record { .. } | Step::Bare { .. } | Step::Arm { .. } | Step::Fence { .. } | Step::Attach { .. } | Step::LockOut { .. } => {
-            roles::role(actor, observed, step).await
-        }
+        Step::Record { .. }
+        | Step::Bare { .. }
+        | Step::Arm { .. }
+        | Step::Fence { .. }
+        | Step::Attach { .. }
+        | Step::LockOut { .. } => roles::role(actor, observed, step).await,
     }
 }
 
@@ -208,7 +232,10 @@ async fn call<T>(actor: &Actor<'_>, what: String, call: impl Future<Output = kub
     actor.leadership.check(API_CALL)?;
     match tokio::time::timeout(API_CALL, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(ActError::Api { what, source: Box::new(error) }),
+        Ok(Err(error)) => Err(ActError::Api {
+            what,
+            source: Box::new(error),
+        }),
         Err(_) => Err(ActError::Late(what)),
     }
 }

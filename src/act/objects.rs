@@ -34,14 +34,21 @@ async fn patch(actor: &Actor<'_>, object: &Object, params: PatchParams) -> Resul
     let api = api(actor, &object.id)?;
     let mut body = object.body.clone();
     // The VIP is written only over the version that was decided upon.
-    if object.manager == manager::VIP && let Some(version) = &object.resource_version {
+    if object.manager == manager::VIP
+        && let Some(version) = &object.resource_version
+    {
         body["metadata"]["resourceVersion"] = json!(version);
     }
     if let Some(uid) = &object.uid {
         body["metadata"]["uid"] = json!(uid);
     }
     let what = format!("{} {}", object.id.kind, object.id.name);
-    let reply = call(actor, what.clone(), api.patch(&object.id.name, &params, &Patch::Apply(&body))).await?;
+    let reply = call(
+        actor,
+        what.clone(),
+        api.patch(&object.id.name, &params, &Patch::Apply(&body)),
+    )
+    .await?;
     tracing::info!(set = %actor.key, kind = object.id.kind, name = %object.id.name, "applied");
     answered(actor, object.id.kind, reply);
     Ok(())
@@ -62,21 +69,31 @@ fn answered(actor: &Actor<'_>, kind: &str, reply: DynamicObject) {
 
 pub(super) async fn delete(actor: &Actor<'_>, id: &ObjectId, uid: &str) -> Result<(), ActError> {
     let api = api(actor, id)?;
-    let seen = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+    let seen = Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+    };
     let params = DeleteParams::background().preconditions(seen);
-    call(actor, format!("{} {}", id.kind, id.name), api.delete(&id.name, &params)).await.map(drop)
+    call(actor, format!("{} {}", id.kind, id.name), api.delete(&id.name, &params))
+        .await
+        .map(drop)
 }
 
 fn api(actor: &Actor<'_>, id: &ObjectId) -> Result<Api<DynamicObject>, ActError> {
     let resource = resource(id.kind).ok_or(ActError::Missing("not a kind of a set"))?;
-    Ok(Api::namespaced_with(actor.client.clone(), &actor.cluster.namespace, &resource))
+    Ok(Api::namespaced_with(
+        actor.client.clone(),
+        &actor.cluster.namespace,
+        &resource,
+    ))
 }
 
 /// Creates Secret `<set>-internal`. One that exists already stays as it is.
 pub(super) async fn create_internal(actor: &Actor<'_>, app_sha256: &str, memory: &mut Memory) -> Result<(), ActError> {
     let logins = Internal::generated(&[rand::random(), rand::random(), rand::random()]);
     let hash = PasswordHash::from_sha256(app_sha256);
-    let secret = secrets::internal(actor.cluster, &logins, Some(hash)).map_err(|_| ActError::Missing("users.acl cannot be written"))?;
+    let secret = secrets::internal(actor.cluster, &logins, Some(hash))
+        .map_err(|_| ActError::Missing("users.acl cannot be written"))?;
     create_secret(actor, &secret, memory).await
 }
 
@@ -88,7 +105,10 @@ pub(super) async fn create_app(actor: &Actor<'_>, memory: &mut Memory) -> Result
 
 async fn create_secret(actor: &Actor<'_>, secret: &Secret, memory: &mut Memory) -> Result<(), ActError> {
     let api: Api<Secret> = Api::namespaced(actor.client.clone(), &actor.cluster.namespace);
-    let params = PostParams { field_manager: Some(manager::OBJECTS.into()), ..PostParams::default() };
+    let params = PostParams {
+        field_manager: Some(manager::OBJECTS.into()),
+        ..PostParams::default()
+    };
     memory.secrets.expire();
     match call(actor, "Secret".into(), api.create(&params, secret)).await {
         Err(error) if error.is_conflict() => Ok(()),
@@ -101,9 +121,18 @@ pub(super) async fn write_acl(actor: &Actor<'_>, acl: &str, memory: &mut Memory)
     let api: Api<Secret> = Api::namespaced(actor.client.clone(), &actor.cluster.namespace);
     let name = names::internal_secret(&actor.cluster.name);
     let body = json!({"data": {internal_key::ACL: ByteString(acl.as_bytes().to_vec())}});
-    let params = PatchParams { field_manager: Some(manager::OBJECTS.into()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(manager::OBJECTS.into()),
+        ..PatchParams::default()
+    };
     memory.secrets.expire();
-    call(actor, format!("Secret {name}"), api.patch(&name, &params, &Patch::Merge(&body))).await.map(drop)
+    call(
+        actor,
+        format!("Secret {name}"),
+        api.patch(&name, &params, &Patch::Merge(&body)),
+    )
+    .await
+    .map(drop)
 }
 
 pub(super) async fn label(actor: &Actor<'_>, pod: &str, uid: &str, role: Role, in_sync: bool) -> Result<(), ActError> {
@@ -117,7 +146,12 @@ pub(super) async fn label(actor: &Actor<'_>, pod: &str, uid: &str, role: Role, i
         "metadata": {"name": pod, "uid": uid, "labels": labels},
     });
     let params = PatchParams::apply(manager::ROLE).force();
-    let reply = call(actor, format!("Pod {pod}"), api.patch(pod, &params, &Patch::Apply(&body))).await?;
+    let reply = call(
+        actor,
+        format!("Pod {pod}"),
+        api.patch(pod, &params, &Patch::Apply(&body)),
+    )
+    .await?;
     actor.stores.pods.answered(reply);
     Ok(())
 }
@@ -135,7 +169,12 @@ pub(super) async fn gate(actor: &Actor<'_>, pod: &str, uid: &str, ready: bool, m
         }]},
     });
     let params = PatchParams::apply(manager::ROLE).force();
-    let reply = call(actor, format!("Pod {pod} status"), api.patch_status(pod, &params, &Patch::Apply(&body))).await?;
+    let reply = call(
+        actor,
+        format!("Pod {pod} status"),
+        api.patch_status(pod, &params, &Patch::Apply(&body)),
+    )
+    .await?;
     actor.stores.pods.answered(reply);
     Ok(())
 }
@@ -147,7 +186,12 @@ pub(super) async fn mark(actor: &Actor<'_>, claim: &str, epoch: i64, role: Role)
         "metadata": {"name": claim, "annotations": {annotation::EPOCH: epoch.to_string(), annotation::ROLE: role.as_str()}},
     });
     let params = PatchParams::apply(manager::ROLE).force();
-    let reply = call(actor, format!("claim {claim}"), api.patch(claim, &params, &Patch::Apply(&body))).await?;
+    let reply = call(
+        actor,
+        format!("claim {claim}"),
+        api.patch(claim, &params, &Patch::Apply(&body)),
+    )
+    .await?;
     actor.stores.claims.answered(reply);
     Ok(())
 }

@@ -23,7 +23,9 @@ pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) ->
             tracing::info!(set = %actor.key, pod = %to.name, min, epoch, "arms");
             on(actor, to, "arm", async |c| roles::arm(c, min).await).await
         }
-        Step::LockOut { parent, child } => on(actor, parent, "lock-out", async |c| roles::revoke_link(c, child).await).await,
+        Step::LockOut { parent, child } => {
+            on(actor, parent, "lock-out", async |c| roles::revoke_link(c, child).await).await
+        }
         Step::Attach { child, parent, epoch } => attach(actor, observed, child, parent, *epoch).await,
         Step::Record { .. }
         | Step::CreateInternal { .. }
@@ -42,13 +44,34 @@ pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) ->
 
 /// Mints the link at the parent, attaches the child, and looks at the parent once more: "holds everything the master had
 /// at the attach" is judged by a look that is younger than the attach.
-async fn attach(actor: &Actor<'_>, observed: &Observed, child: &Target, parent: &Target, epoch: i64) -> Result<(), ActError> {
+async fn attach(
+    actor: &Actor<'_>,
+    observed: &Observed,
+    child: &Target,
+    parent: &Target,
+    epoch: i64,
+) -> Result<(), ActError> {
     let epoch = u64::try_from(epoch).map_err(|_| ActError::Missing("the epoch is negative"))?;
-    let secret = link_secret(link_key(observed)?, &actor.cluster.uid, &parent.run_id, &child.run_id, epoch);
-    let ip: IpAddr = parent.ip.parse().map_err(|_| ActError::Missing("the parent's address is no IP address"))?;
+    let secret = link_secret(
+        link_key(observed)?,
+        &actor.cluster.uid,
+        &parent.run_id,
+        &child.run_id,
+        epoch,
+    );
+    let ip: IpAddr = parent
+        .ip
+        .parse()
+        .map_err(|_| ActError::Missing("the parent's address is no IP address"))?;
     let user = names::link_user(&child.name);
-    on(actor, parent, "mint", async |c| roles::mint_link(c, &child.name, &secret).await).await?;
-    on(actor, child, "attach", async |c| roles::attach(c, ip, names::REDIS_PORT, &user, &secret).await).await?;
+    on(actor, parent, "mint", async |c| {
+        roles::mint_link(c, &child.name, &secret).await
+    })
+    .await?;
+    on(actor, child, "attach", async |c| {
+        roles::attach(c, ip, names::REDIS_PORT, &user, &secret).await
+    })
+    .await?;
     on(actor, parent, "look", async |c| c.look().await).await
 }
 
@@ -66,12 +89,14 @@ pub(super) async fn configure(
                 let shown = facts(actor, to).and_then(|f| f.managed.get(key).cloned().flatten());
                 shown.map(Refusal::Shown)
             }
-            Err(ActError::Redis { source: CallError::Refused { message, .. }, .. }) if message.contains("immutable") => {
-                Some(Refusal::Immutable)
-            }
-            Err(ActError::Redis { source: CallError::Refused { code, message, .. }, .. }) => {
-                Some(Refusal::Refused(format!("{code} {message}")))
-            }
+            Err(ActError::Redis {
+                source: CallError::Refused { message, .. },
+                ..
+            }) if message.contains("immutable") => Some(Refusal::Immutable),
+            Err(ActError::Redis {
+                source: CallError::Refused { code, message, .. },
+                ..
+            }) => Some(Refusal::Refused(format!("{code} {message}"))),
             Err(error) => return Err(error),
         };
         if let Some(answer) = answer {
@@ -86,7 +111,10 @@ pub(super) async fn login(actor: &Actor<'_>, to: &Target, sha256: &str) -> Resul
     let name = &actor.cluster.spec.auth.username;
     let hashes = BTreeSet::from([sha256.to_owned()]);
     let rules: Vec<String> = acl::APPLICATION_RULES.split_whitespace().map(str::to_owned).collect();
-    on(actor, to, "login", async |c| roles::set_app_user(c, name, &hashes, &rules).await).await
+    on(actor, to, "login", async |c| {
+        roles::set_app_user(c, name, &hashes, &rules).await
+    })
+    .await
 }
 
 /// Runs a procedure on the process that the step was decided for, and publishes what it read.
@@ -98,7 +126,10 @@ async fn on(
 ) -> Result<(), ActError> {
     actor.leadership.check(REDIS_CALL)?;
     let uid = PodUid(to.uid.clone());
-    let lost = |source| ActError::Redis { pod: to.name.clone(), source };
+    let lost = |source| ActError::Redis {
+        pod: to.name.clone(),
+        source,
+    };
     if facts(actor, to).is_none_or(|f| f.run_id != to.run_id) {
         return Err(ActError::OtherProcess(to.name.clone()));
     }
@@ -112,5 +143,10 @@ async fn on(
 }
 
 fn facts(actor: &Actor<'_>, to: &Target) -> Option<std::sync::Arc<Facts>> {
-    actor.probes.look(actor.key).get(&PodUid(to.uid.clone()))?.facts().cloned()
+    actor
+        .probes
+        .look(actor.key)
+        .get(&PodUid(to.uid.clone()))?
+        .facts()
+        .cloned()
 }

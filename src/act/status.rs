@@ -34,7 +34,11 @@ impl StatusWriter {
     ///
     /// # Errors
     /// [`ActError`] if the API server refused it or did not answer.
-    pub async fn write(&mut self, actor: &Actor<'_>, status: &RedisReplicaSetStatus) -> Result<RedisReplicaSet, ActError> {
+    pub async fn write(
+        &mut self,
+        actor: &Actor<'_>,
+        status: &RedisReplicaSetStatus,
+    ) -> Result<RedisReplicaSet, ActError> {
         let api: Api<RedisReplicaSet> = Api::namespaced(actor.client.clone(), &actor.cluster.namespace);
         let body = json!({
             "apiVersion": RedisReplicaSet::api_version(&()),
@@ -44,7 +48,12 @@ impl StatusWriter {
         });
         let params = PatchParams::apply(manager::STATUS).force();
         self.last = Some(Instant::now());
-        call(actor, "status".into(), api.patch_status(&actor.cluster.name, &params, &Patch::Apply(&body))).await
+        call(
+            actor,
+            "status".into(),
+            api.patch_status(&actor.cluster.name, &params, &Patch::Apply(&body)),
+        )
+        .await
     }
 }
 
@@ -57,7 +66,11 @@ pub fn publish(recorder: &Recorder, set: &RedisReplicaSet, notes: Vec<Note>) {
     tokio::spawn(async move {
         for note in notes {
             let event = Event {
-                type_: if note.warning { EventType::Warning } else { EventType::Normal },
+                type_: if note.warning {
+                    EventType::Warning
+                } else {
+                    EventType::Normal
+                },
                 reason: note.reason.into(),
                 note: Some(note.message),
                 action: note.action.into(),

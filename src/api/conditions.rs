@@ -68,8 +68,6 @@ words! {
         Loading = "Loading",
         /// The EndpointSlices do not show exactly the master's pod yet.
         VIPNotConverged = "VIPNotConverged",
-        /// The master is kept from serving.
-        Fenced = "Fenced",
         /// Objects are being changed.
         Updating = "Updating",
         /// A replica receives its data.
@@ -90,16 +88,10 @@ words! {
         StatusBehind = "StatusBehind",
         /// It is not so.
         No = "No",
-        /// A replica could take over.
-        Possible = "Possible",
-        /// No replica is fit to take over.
-        NoCandidate = "NoCandidate",
         /// By spec.replicas: 0 there is nobody who could take over.
         NoReplica = "NoReplica",
         /// Nobody takes over by itself: this version, or the set's policy, has no failover.
         NeverByPolicy = "NeverByPolicy",
-        /// The pods left are no quorum.
-        TooFewPods = "TooFewPods",
         /// Every replica follows the master and is within its lag.
         InSync = "InSync",
         /// A replica receives its data.
@@ -110,18 +102,12 @@ words! {
         LinkDown = "LinkDown",
         /// The master takes writes with fewer replicas than it should, because replicas are gone.
         Degraded = "Degraded",
-        /// The master's output buffer for replicas is too small for a full resync.
-        ReplicaBufferTooSmall = "ReplicaBufferTooSmall",
         /// Every append-only file is written.
         Healthy = "Healthy",
-        /// A volume is full.
-        DiskFull = "DiskFull",
         /// A write of an append-only file failed.
         WriteFailed = "WriteFailed",
         /// A rewrite of an append-only file failed.
         RewriteFailed = "RewriteFailed",
-        /// Flushing takes longer than writing.
-        FsyncSlow = "FsyncSlow",
         /// The append-only file is off in a pod and is being turned on again.
         AofOff = "AofOff",
         /// Every pod runs the wanted revision.
@@ -134,8 +120,6 @@ words! {
         Unschedulable = "Unschedulable",
         /// An image cannot be fetched.
         ImagePullFailed = "ImagePullFailed",
-        /// Volumes are being grown.
-        Resizing = "Resizing",
         /// Pods of an older revision run until somebody deletes them.
         OnDelete = "OnDelete",
         /// Every running server follows spec.config.
@@ -144,8 +128,6 @@ words! {
         UnknownDirective = "UnknownDirective",
         /// The server refused a directive's value.
         RefusedByRedis = "RefusedByRedis",
-        /// A value that somebody had changed in a running server was put back.
-        DriftRepaired = "DriftRepaired",
         /// A directive takes effect only when pods are made anew.
         RestartPending = "RestartPending",
         /// The Secret does not exist or cannot be read.
@@ -156,12 +138,8 @@ words! {
         PasswordEmpty = "PasswordEmpty",
         /// The password is longer than 512 bytes.
         PasswordTooLong = "PasswordTooLong",
-        /// The server refused a user's rules.
-        AclRefused = "AclRefused",
         /// Every fence was delivered.
         Delivered = "Delivered",
-        /// A fence could not be delivered yet.
-        Pending = "Pending",
         /// The operator hears what the pods hear.
         PathOk = "PathOk",
         /// Pods are silent to the operator only.
@@ -170,12 +148,8 @@ words! {
         Spread = "Spread",
         /// Two pods share a node.
         SharedNode = "SharedNode",
-        /// Pods share a zone although there are others.
-        SharedZone = "SharedZone",
         /// Every volume is empty although the set had data.
         AllCopiesLost = "AllCopiesLost",
-        /// It was not looked at yet.
-        Unknown = "Unknown",
     }
 }
 
@@ -200,119 +174,100 @@ impl ConditionType {
         }
     }
 
-    /// Whether a bad state of this condition makes Ready False, unless its reason is an exception
-    /// (see [`Reason::leaves_ready`]).
+    /// Whether this condition's bad state makes Ready False (but see [`Reason::leaves_ready`]).
     pub const fn decides_ready(self) -> bool {
         self.good_when_true() && !matches!(self, Self::Ready)
     }
 
-    /// The reasons this condition can have while it is known; [`Reason::Unknown`] goes with every type.
+    /// The reasons this condition can have. Of one that decides Ready, the first is the good one.
     pub const fn reasons(self) -> &'static [Reason] {
         use Reason::*;
         match self {
-            Self::Ready => &[
-                Ready,
-                DataLost,
-                FailoverBlocked,
-                ObjectConflict,
-                Creating,
-                Scaling,
-                Paused,
-                // Else reason and message of the first condition below that decides it.
-                NoMaster,
-                MasterUnreachable,
-                SelfFenced,
-                WritesRefused,
-                Loading,
-                VIPNotConverged,
-                Fenced,
-                Syncing,
-                Lagging,
-                LinkDown,
-                Degraded,
-                ReplicaBufferTooSmall,
-                DiskFull,
-                WriteFailed,
-                RewriteFailed,
-                AofOff,
-                PodNotReady,
-                PvcPending,
-                Unschedulable,
-                ImagePullFailed,
-                Resizing,
-                UnknownDirective,
-                RefusedByRedis,
-                SecretNotFound,
-                SecretKeyMissing,
-                PasswordEmpty,
-                PasswordTooLong,
-                AclRefused,
-            ],
+            Self::Ready => READY,
             Self::Available => &[
                 Serving,
-                NoMaster,
-                MasterUnreachable,
-                SelfFenced,
-                WritesRefused,
-                Loading,
                 VIPNotConverged,
-                Fenced,
+                WritesRefused,
+                SelfFenced,
+                Loading,
+                MasterUnreachable,
+                NoMaster,
                 DataLost,
             ],
-            Self::Reconciling => &[Creating, Updating, Scaling, Resyncing, Resizing, Waiting, Idle],
+            Self::Reconciling => &[Creating, Scaling, Resyncing, Updating, Waiting, Idle],
             Self::Stalled => &[
                 ObjectConflict,
-                VersionUnsupported,
-                ConfigRejected,
-                FailoverBlocked,
                 DataLost,
-                OperatorLockedOut,
                 StatusBehind,
+                VersionUnsupported,
+                FailoverBlocked,
+                ConfigRejected,
+                OperatorLockedOut,
                 ProgressDeadlineExceeded,
                 No,
             ],
-            Self::FailoverBlocked => &[
-                Possible,
-                NoReplica,
-                NoCandidate,
-                TooFewPods,
-                NeverByPolicy,
-                Paused,
-                Fenced,
-                DataLost,
-            ],
-            Self::ReplicationHealthy => &[InSync, Syncing, Lagging, LinkDown, Degraded, ReplicaBufferTooSmall],
-            Self::PersistenceHealthy => &[Healthy, DiskFull, WriteFailed, RewriteFailed, FsyncSlow, AofOff],
+            Self::FailoverBlocked => &[NoReplica, Paused, NeverByPolicy],
+            Self::ReplicationHealthy => &[InSync, Degraded, Syncing, Lagging, LinkDown],
+            Self::PersistenceHealthy => &[Healthy, AofOff, WriteFailed, RewriteFailed],
             Self::UpToDate => &[
                 UpToDate,
-                PodNotReady,
                 PvcPending,
                 Unschedulable,
                 ImagePullFailed,
-                Resizing,
+                PodNotReady,
                 OnDelete,
             ],
-            Self::ConfigApplied => &[Applied, UnknownDirective, RefusedByRedis, DriftRepaired, RestartPending],
-            Self::CredentialsInSync => &[
-                InSync,
-                SecretNotFound,
-                SecretKeyMissing,
-                PasswordEmpty,
-                PasswordTooLong,
-                AclRefused,
-            ],
-            Self::FencePending => &[Delivered, Pending],
+            Self::ConfigApplied => &[Applied, RefusedByRedis, UnknownDirective, RestartPending],
+            Self::CredentialsInSync => &[InSync, SecretNotFound, SecretKeyMissing, PasswordEmpty, PasswordTooLong],
+            Self::FencePending => &[Delivered],
             Self::ProbePathBroken => &[PathOk, OperatorCutOff],
-            Self::SpreadDegraded => &[Spread, SharedNode, SharedZone],
+            Self::SpreadDegraded => &[Spread, SharedNode],
             Self::DataLost => &[No, AllCopiesLost],
         }
     }
 }
 
+/// Ready's own reasons, then those of the conditions that decide it.
+const READY: &[Reason] = {
+    use Reason::*;
+    &[
+        Ready,
+        DataLost,
+        FailoverBlocked,
+        ObjectConflict,
+        Creating,
+        Paused,
+        Scaling,
+        VIPNotConverged,
+        WritesRefused,
+        SelfFenced,
+        Loading,
+        MasterUnreachable,
+        NoMaster,
+        Degraded,
+        Syncing,
+        Lagging,
+        LinkDown,
+        AofOff,
+        WriteFailed,
+        RewriteFailed,
+        PvcPending,
+        Unschedulable,
+        ImagePullFailed,
+        PodNotReady,
+        RefusedByRedis,
+        UnknownDirective,
+        SecretNotFound,
+        SecretKeyMissing,
+        PasswordEmpty,
+        PasswordTooLong,
+    ]
+};
+
 impl Reason {
-    /// Whether a condition with this reason leaves Ready alone although it is not in its good state.
+    /// Whether a condition with this reason leaves Ready alone: it is True with it, or its exception is wanted.
     pub const fn leaves_ready(self) -> bool {
-        matches!(self, Self::FsyncSlow | Self::OnDelete)
+        matches!(self, Self::OnDelete | Self::RestartPending)
     }
 }
 
@@ -324,7 +279,7 @@ mod tests {
 
     #[test]
     fn every_reason_belongs_to_a_type_and_none_is_listed_twice() {
-        let mut used = BTreeSet::from([Reason::Unknown]);
+        let mut used: BTreeSet<&Reason> = BTreeSet::new();
         for kind in ConditionType::ALL {
             let reasons: BTreeSet<_> = kind.reasons().iter().collect();
             assert_eq!(reasons.len(), kind.reasons().len(), "{kind} lists a reason twice");
@@ -336,15 +291,10 @@ mod tests {
 
     #[test]
     fn ready_can_show_the_reason_of_every_condition_that_decides_it() {
-        // The good reason of each type is the first of its list.
         for kind in ConditionType::ALL.iter().filter(|kind| kind.decides_ready()) {
-            for reason in kind.reasons()[1..].iter().filter(|reason| !reason.leaves_ready()) {
-                let goes_with_true = matches!(reason, Reason::DriftRepaired | Reason::RestartPending);
-                assert_eq!(
-                    ConditionType::Ready.reasons().contains(reason),
-                    !goes_with_true,
-                    "{reason} of {kind}"
-                );
+            for reason in &kind.reasons()[1..] {
+                let shown = ConditionType::Ready.reasons().contains(reason);
+                assert_eq!(shown, !reason.leaves_ready(), "{reason} of {kind}");
             }
         }
     }

@@ -2,20 +2,20 @@
 //!
 //! Start here. The kind is `RedisReplicaSet`, short name `rrs`, of group `redisreplicaset.dev/v1alpha1`. [`spec`] has
 //! its fields, with `services` and `template` for the two large blocks; `shapes` has the limits that a field's
-//! schema alone can hold, `rules` the ones that need an expression, `reserved` the directives that `spec.config` may
+//! schema alone can hold, `rules` the ones that need an expression, [`reserved`] the directives that `spec.config` may
 //! not have. [`Change`] is what a change of a field does. [`crd`] puts all together: `crds/`, the reference
 //! under `docs/reference/` and the subcommand `crds` are all made from it.
 //!
 //! Nothing here talks to a cluster or decides anything, and nothing of the other modules is imported.
 
 pub mod conditions;
+pub mod reserved;
 pub mod spec;
 pub mod status;
 
 mod change;
 mod definition;
 mod durations;
-mod reserved;
 mod rules;
 mod services;
 mod shapes;
@@ -33,5 +33,9 @@ pub use services::{
 pub use spec::{
     AccessMode, AppendFsync, Auth, ImagePullPolicy, LocalRef, Persistence, RedisReplicaSet, RedisReplicaSetSpec,
     Resources, Retain, SecretKeyRef, Storage, VolumeRetention,
+};
+pub use status::{
+    Binding, ConfigStatus, Derived, Elector, Endpoints, HighWaterMark, History, Identity, MemberState, MemberStatus,
+    Operation, OperationKind, OperationReason, Quorum, RedisReplicaSetStatus, Role, ServerVersion,
 };
 pub use template::{FsGroupChangePolicy, Metadata, PodMetadata, PodSecurity, PodSpec, Template};

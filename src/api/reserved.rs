@@ -74,12 +74,12 @@ pub const FORBIDDEN: &[&str] = &[
 pub const FORBIDDEN_PREFIXES: &[&str] = &["oom-score-adj", "rdma-", "syslog-"];
 
 /// CEL: whether the key in this variable has a field of its own.
-pub fn elsewhere(key: &str) -> String {
+pub(super) fn elsewhere(key: &str) -> String {
     format!("{key} in {}", list(ELSEWHERE.iter().map(|(directive, _)| *directive)))
 }
 
 /// CEL: the field by directive.
-pub fn fields() -> String {
+pub(super) fn fields() -> String {
     let entries: Vec<_> = ELSEWHERE
         .iter()
         .map(|(directive, field)| format!("'{directive}': '{field}'"))
@@ -88,7 +88,7 @@ pub fn fields() -> String {
 }
 
 /// CEL: whether the key in this variable is written by the operator and has no field.
-pub fn managed(key: &str) -> String {
+pub(super) fn managed(key: &str) -> String {
     format!(
         "({}) && !({})",
         matching(key, MANAGED, MANAGED_PREFIXES),
@@ -97,7 +97,7 @@ pub fn managed(key: &str) -> String {
 }
 
 /// CEL: whether the key in this variable opens the server.
-pub fn forbidden(key: &str) -> String {
+pub(super) fn forbidden(key: &str) -> String {
     matching(key, FORBIDDEN, FORBIDDEN_PREFIXES)
 }
 

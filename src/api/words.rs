@@ -11,6 +11,7 @@ macro_rules! words {
             ::schemars::JsonSchema, ::serde::Serialize, ::serde::Deserialize,
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
         )]
+        #[schemars(transform = super::words::nameless)]
         pub enum $name {
             $( $(#[$variant_attr])* #[serde(rename = $word)] $variant, )+
         }
@@ -34,3 +35,8 @@ macro_rules! words {
 }
 
 pub(super) use words;
+
+/// Takes an enum's own description away: in an optional field it would replace the field's.
+pub(super) fn nameless(schema: &mut schemars::Schema) {
+    schema.remove("description");
+}

@@ -30,11 +30,19 @@ struct Verdict {
 }
 
 fn yes(reason: &'static str, message: impl Into<String>) -> Verdict {
-    Verdict { status: "True", reason, message: message.into() }
+    Verdict {
+        status: "True",
+        reason,
+        message: message.into(),
+    }
 }
 
 fn no(reason: &'static str, message: impl Into<String>) -> Verdict {
-    Verdict { status: "False", reason, message: message.into() }
+    Verdict {
+        status: "False",
+        reason,
+        message: message.into(),
+    }
 }
 
 /// All conditions, with transition times kept where the status did not turn.
@@ -52,11 +60,26 @@ pub(super) fn conditions(
     let config = config(view, wanted, settings);
     let credentials = credentials(view, wanted);
     let stalled = stalled(view, roles, wanted, &config);
-    let required = [&available, &replication, &persistence, &up_to_date, &config, &credentials];
+    let required = [
+        &available,
+        &replication,
+        &persistence,
+        &up_to_date,
+        &config,
+        &credentials,
+    ];
     let ready = ready(view, roles, wanted, new, &required);
     let reconciling = reconciling(roles, wanted, &ready, &stalled);
-    let stalled = if stalled.status == "True" { stalled } else { overdue(view, &reconciling, stalled) };
-    let reconciling = if stalled.status == "True" { no("Idle", "stalled") } else { reconciling };
+    let stalled = if stalled.status == "True" {
+        stalled
+    } else {
+        overdue(view, &reconciling, stalled)
+    };
+    let reconciling = if stalled.status == "True" {
+        no("Idle", "stalled")
+    } else {
+        reconciling
+    };
     let list = [
         ("Ready", ready),
         ("Available", available),
@@ -73,12 +96,16 @@ pub(super) fn conditions(
         ("SpreadDegraded", spread(view)),
         ("DataLost", data_lost(roles)),
     ];
-    list.into_iter().map(|(kind, verdict)| stamp(view, kind, verdict)).collect()
+    list.into_iter()
+        .map(|(kind, verdict)| stamp(view, kind, verdict))
+        .collect()
 }
 
 fn stamp(view: &View, kind: &str, verdict: Verdict) -> Condition {
     let old = view.observed.status.conditions.iter().find(|c| c.type_ == kind);
-    let since = old.filter(|c| c.status == verdict.status).map(|c| c.last_transition_time.clone());
+    let since = old
+        .filter(|c| c.status == verdict.status)
+        .map(|c| c.last_transition_time.clone());
     Condition {
         type_: kind.to_owned(),
         status: verdict.status.to_owned(),
@@ -95,14 +122,27 @@ fn available(view: &View, roles: &Roles) -> Verdict {
         let linked = facts.replicas.iter().filter(|r| r.online()).count();
         if !converged(view) {
             let shown: Vec<_> = view.observed.vip_pods.iter().map(String::as_str).collect();
-            let shown = if shown.is_empty() { "nobody".to_owned() } else { shown.join(", ") };
-            return no("VIPNotConverged", format!("the VIP is to show {}, its EndpointSlices show {shown}", master.name));
+            let shown = if shown.is_empty() {
+                "nobody".to_owned()
+            } else {
+                shown.join(", ")
+            };
+            return no(
+                "VIPNotConverged",
+                format!("the VIP is to show {}, its EndpointSlices show {shown}", master.name),
+            );
         }
         if !facts.aof.write_ok {
-            return no("WritesRefused", format!("MISCONF: {} cannot write its append-only file", master.name));
+            return no(
+                "WritesRefused",
+                format!("MISCONF: {} cannot write its append-only file", master.name),
+            );
         }
         if linked < usize::try_from(min).unwrap_or(0) {
-            return no("SelfFenced", format!("NOREPLICAS: {linked} of {min} replicas acknowledge"));
+            return no(
+                "SelfFenced",
+                format!("NOREPLICAS: {linked} of {min} replicas acknowledge"),
+            );
         }
         return yes("Serving", format!("{} takes writes", master.name));
     }
@@ -111,20 +151,31 @@ fn available(view: &View, roles: &Roles) -> Verdict {
         Some(hold @ Hold::Loading { .. }) => no("Loading", hold.to_string()),
         Some(hold @ Hold::MasterSilent { .. }) => no("MasterUnreachable", hold.to_string()),
         Some(hold) => no("NoMaster", hold.to_string()),
-        None => no("NoMaster", match &view.authority.operation {
-            Some(under_way) => format!("{} is being made master ({})", under_way.to, under_way.reason),
-            None => "no pod takes writes yet".to_owned(),
-        }),
+        None => no(
+            "NoMaster",
+            match &view.authority.operation {
+                Some(under_way) => format!("{} is being made master ({})", under_way.to, under_way.reason),
+                None => "no pod takes writes yet".to_owned(),
+            },
+        ),
     }
 }
 
 /// The spec is realised. The first reason that holds, then the first required condition that is not True.
-fn ready(view: &View, roles: &Roles, wanted: &Wanted, new: &RedisReplicaSetStatus, required: &[&Verdict; 6]) -> Verdict {
+fn ready(
+    view: &View,
+    roles: &Roles,
+    wanted: &Wanted,
+    new: &RedisReplicaSetStatus,
+    required: &[&Verdict; 6],
+) -> Verdict {
     let [available, ..] = required;
     if let Some(hold @ Hold::DataLost { .. }) = &roles.hold {
         return no("DataLost", hold.to_string());
     }
-    if available.status == "False" && let Some(hold) = roles.hold.as_ref().filter(|h| h.needs_a_person()) {
+    if available.status == "False"
+        && let Some(hold) = roles.hold.as_ref().filter(|h| h.needs_a_person())
+    {
         return no("FailoverBlocked", hold.to_string());
     }
     if let Some((id, owner)) = wanted.conflicts.first() {
@@ -132,24 +183,50 @@ fn ready(view: &View, roles: &Roles, wanted: &Wanted, new: &RedisReplicaSetStatu
     }
     let founding = view.authority.master.is_none() || view.authority.operation.is_some();
     let credentials = required[5];
-    if founding && view.observed.status.endpoints.as_ref().is_none_or(|e| e.converged_at.is_none()) {
-        let trouble = [credentials, required[4], required[3]].into_iter().find(|v| v.status == "False");
-        return trouble.cloned().unwrap_or_else(|| no("Creating", available.message.clone()));
+    if founding
+        && view
+            .observed
+            .status
+            .endpoints
+            .as_ref()
+            .is_none_or(|e| e.converged_at.is_none())
+    {
+        let trouble = [credentials, required[4], required[3]]
+            .into_iter()
+            .find(|v| v.status == "False");
+        return trouble
+            .cloned()
+            .unwrap_or_else(|| no("Creating", available.message.clone()));
     }
     if view.cluster.spec.paused {
-        return no("Paused", format!("spec.paused is true; generation {} is not applied", view.cluster.generation));
+        return no(
+            "Paused",
+            format!(
+                "spec.paused is true; generation {} is not applied",
+                view.cluster.generation
+            ),
+        );
     }
     let goal = view.pods();
     let exist = view.observed.members.iter().filter(|m| m.pod.is_some()).count();
     if exist != goal && available.status == "True" {
         return no("Scaling", format!("{exist} pods exist, {goal} are wanted"));
     }
-    if let Some(broken) = required.iter().find(|v| v.status == "False" && v.reason != "OnDelete" && v.reason != "FsyncSlow") {
+    if let Some(broken) = required
+        .iter()
+        .find(|v| v.status == "False" && v.reason != "OnDelete" && v.reason != "FsyncSlow")
+    {
         return (*broken).clone();
     }
     let master = view.authority.master.as_ref().map_or("", |m| m.name.as_str());
     let ready = new.ready_replicas.unwrap_or(0);
-    yes("Ready", format!("master {master} serves, {ready}/{} replicas in sync", view.cluster.spec.replicas))
+    yes(
+        "Ready",
+        format!(
+            "master {master} serves, {ready}/{} replicas in sync",
+            view.cluster.spec.replicas
+        ),
+    )
 }
 
 fn conflict(kind: &str, name: &str, owner: &str) -> String {
@@ -190,7 +267,10 @@ fn stalled(view: &View, roles: &Roles, wanted: &Wanted, config: &Verdict) -> Ver
     }
     if locked_out(view) {
         let secret = crate::names::internal_secret(&view.cluster.name);
-        return yes("OperatorLockedOut", format!("Secret {secret} was lost: pods answer again after their next restart"));
+        return yes(
+            "OperatorLockedOut",
+            format!("Secret {secret} was lost: pods answer again after their next restart"),
+        );
     }
     no("No", "no person is needed")
 }
@@ -198,17 +278,39 @@ fn stalled(view: &View, roles: &Roles, wanted: &Wanted, config: &Verdict) -> Ver
 /// Every running pod refuses the operator's password.
 fn locked_out(view: &View) -> bool {
     use crate::model::redis::{ProbeError, Seen};
-    let running: Vec<_> = view.observed.members.iter().filter(|m| m.pod.as_ref().is_some_and(|p| p.started.is_some())).collect();
-    !running.is_empty() && running.iter().all(|m| matches!(&m.redis, Seen::Unknown { error: ProbeError::Auth, .. }))
+    let running: Vec<_> = view
+        .observed
+        .members
+        .iter()
+        .filter(|m| m.pod.as_ref().is_some_and(|p| p.started.is_some()))
+        .collect();
+    !running.is_empty()
+        && running.iter().all(|m| {
+            matches!(
+                &m.redis,
+                Seen::Unknown {
+                    error: ProbeError::Auth,
+                    ..
+                }
+            )
+        })
 }
 
 fn overdue(view: &View, reconciling: &Verdict, stalled: Verdict) -> Verdict {
     let old = view.observed.status.conditions.iter();
-    let at_work_since = old.clone().find(|c| c.type_ == "Reconciling" && c.status == "True").map(|c| c.last_transition_time.0);
-    let overdue_already = old.clone().any(|c| c.type_ == "Stalled" && c.reason == "ProgressDeadlineExceeded");
+    let at_work_since = old
+        .clone()
+        .find(|c| c.type_ == "Reconciling" && c.status == "True")
+        .map(|c| c.last_transition_time.0);
+    let overdue_already = old
+        .clone()
+        .any(|c| c.type_ == "Stalled" && c.reason == "ProgressDeadlineExceeded");
     let too_long = at_work_since.is_some_and(|t| view.since(t) >= PROGRESS_DEADLINE);
     if reconciling.status == "True" && !view.cluster.spec.paused && (too_long || overdue_already) {
-        return yes("ProgressDeadlineExceeded", format!("no progress for 10 minutes: {}", reconciling.message));
+        return yes(
+            "ProgressDeadlineExceeded",
+            format!("no progress for 10 minutes: {}", reconciling.message),
+        );
     }
     stalled
 }
@@ -221,7 +323,10 @@ fn failover_blocked(view: &View) -> Verdict {
     if view.cluster.spec.paused {
         return yes("Paused", "spec.paused is true");
     }
-    yes("NeverByPolicy", "this version does not fail over: a master that dies is granted its role again when its data is back")
+    yes(
+        "NeverByPolicy",
+        "this version does not fail over: a master that dies is granted its role again when its data is back",
+    )
 }
 
 fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
@@ -231,19 +336,34 @@ fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
     let quorum = view.authority.quorum.unwrap_or_default();
     if view.serving().is_some() && quorum.degraded {
         let target = min_target(view.pods());
-        return no("Degraded", format!(
-            "min-replicas-to-write lowered from {target} to {}: {ready} of {wanted} replicas are in sync",
-            quorum.min_replicas_to_write
-        ));
+        return no(
+            "Degraded",
+            format!(
+                "min-replicas-to-write lowered from {target} to {}: {ready} of {wanted} replicas are in sync",
+                quorum.min_replicas_to_write
+            ),
+        );
     }
     if let Some(member) = in_state(MemberState::Syncing) {
-        return no("Syncing", format!("{ready} of {wanted} in sync; {} receives a full resync", member.name));
+        return no(
+            "Syncing",
+            format!("{ready} of {wanted} in sync; {} receives a full resync", member.name),
+        );
     }
     if let Some(member) = in_state(MemberState::Lagging) {
-        return no("Lagging", format!("{} is over {} behind since {:.0}", member.name, view.cluster.spec.services.replicas.max_lag, member.since.0));
+        return no(
+            "Lagging",
+            format!(
+                "{} is over {} behind since {:.0}",
+                member.name, view.cluster.spec.services.replicas.max_lag, member.since.0
+            ),
+        );
     }
     if let Some(member) = in_state(MemberState::LinkDown) {
-        return no("LinkDown", format!("{} cannot follow the master since {:.0}", member.name, member.since.0));
+        return no(
+            "LinkDown",
+            format!("{} cannot follow the master since {:.0}", member.name, member.since.0),
+        );
     }
     if ready < wanted {
         return no("Syncing", format!("{ready} of {wanted} in sync"));
@@ -252,7 +372,12 @@ fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
 }
 
 fn persistence(view: &View) -> Verdict {
-    let answers = view.observed.members.iter().filter_map(|m| m.facts().map(|f| (m, f))).filter(|(_, f)| f.loading.is_none());
+    let answers = view
+        .observed
+        .members
+        .iter()
+        .filter_map(|m| m.facts().map(|f| (m, f)))
+        .filter(|(_, f)| f.loading.is_none());
     for (member, facts) in answers {
         if !facts.aof.enabled {
             return no("AofOff", format!("{}: the append-only file is off", member.name));
@@ -261,7 +386,10 @@ fn persistence(view: &View) -> Verdict {
             return no("WriteFailed", format!("{}: aof_last_write_status is err", member.name));
         }
         if !facts.aof.rewrite_ok {
-            return no("RewriteFailed", format!("{}: the last rewrite of the append-only file failed", member.name));
+            return no(
+                "RewriteFailed",
+                format!("{}: the last rewrite of the append-only file failed", member.name),
+            );
         }
     }
     yes("Healthy", "append-only files are written")
@@ -270,7 +398,9 @@ fn persistence(view: &View) -> Verdict {
 fn up_to_date(view: &View) -> Verdict {
     for member in &view.observed.members {
         match member.pod.as_ref().and_then(|p| p.trouble.as_ref()) {
-            Some(Trouble::Unschedulable(words)) if member.claim.as_ref().is_some_and(|c| !c.bound) && words.contains("olume") => {
+            Some(Trouble::Unschedulable(words))
+                if member.claim.as_ref().is_some_and(|c| !c.bound) && words.contains("olume") =>
+            {
                 return no("PvcPending", format!("{}: {words}", member.name));
             }
             Some(Trouble::Unschedulable(words)) => return no("Unschedulable", format!("{}: {words}", member.name)),
@@ -279,12 +409,26 @@ fn up_to_date(view: &View) -> Verdict {
             Some(Trouble::Waiting(_)) | None => {}
         }
     }
-    let Some(current) = view.observed.stateful_set.as_ref().and_then(|s| s.update_revision.as_deref()) else {
+    let Some(current) = view
+        .observed
+        .stateful_set
+        .as_ref()
+        .and_then(|s| s.update_revision.as_deref())
+    else {
         return no("PodNotReady", "the StatefulSet does not exist yet");
     };
-    let old = view.observed.members.iter().filter_map(|m| m.pod.as_ref()?.revision.as_deref()).filter(|r| *r != current).count();
+    let old = view
+        .observed
+        .members
+        .iter()
+        .filter_map(|m| m.pod.as_ref()?.revision.as_deref())
+        .filter(|r| *r != current)
+        .count();
     if old > 0 {
-        return no("OnDelete", format!("{old} pods run an older revision than {current} and are to be deleted by a person"));
+        return no(
+            "OnDelete",
+            format!("{old} pods run an older revision than {current} and are to be deleted by a person"),
+        );
     }
     yes("UpToDate", "every pod runs the wanted revision")
 }
@@ -295,27 +439,42 @@ fn config(view: &View, wanted: &Wanted, settings: &Settings) -> Verdict {
         return no("RefusedByRedis", error.clone());
     }
     if let Some(key) = settings.unknown.first() {
-        return no("UnknownDirective", format!("{key} is not known to {server}; nothing was changed"));
+        return no(
+            "UnknownDirective",
+            format!("{key} is not known to {server}; nothing was changed"),
+        );
     }
     if let Some((key, words)) = settings.refused.first() {
         return no("RefusedByRedis", format!("{key}: {words}"));
     }
-    let bad = view.observed.members.iter().filter_map(|m| m.pod.as_ref()?.trouble.as_ref()).find_map(|t| match t {
-        Trouble::Terminated(words) if words.contains("FATAL CONFIG FILE ERROR") => Some(words.clone()),
-        _ => None,
-    });
+    let bad = view
+        .observed
+        .members
+        .iter()
+        .filter_map(|m| m.pod.as_ref()?.trouble.as_ref())
+        .find_map(|t| match t {
+            Trouble::Terminated(words) if words.contains("FATAL CONFIG FILE ERROR") => Some(words.clone()),
+            _ => None,
+        });
     if let Some(words) = bad {
         return no("UnknownDirective", words);
     }
     if !settings.restart.is_empty() {
-        return yes("RestartPending", format!("{} take effect when pods are made anew", settings.restart.join(", ")));
+        return yes(
+            "RestartPending",
+            format!("{} take effect when pods are made anew", settings.restart.join(", ")),
+        );
     }
     yes("Applied", "the configuration is in force")
 }
 
 fn credentials(view: &View, wanted: &Wanted) -> Verdict {
     let secret = &wanted.binding;
-    let kept = if view.authority.master.is_some() { "last good password stays in force" } else { "no pod is started without it" };
+    let kept = if view.authority.master.is_some() {
+        "last good password stays in force"
+    } else {
+        "no pod is started without it"
+    };
     match &view.observed.app {
         AppSecret::Present { .. } => {}
         AppSecret::Unknown => return no("SecretNotFound", format!("Secret {secret} was not read yet")),
@@ -324,13 +483,31 @@ fn credentials(view: &View, wanted: &Wanted) -> Verdict {
         }
         AppSecret::Absent => return no("SecretNotFound", format!("Secret {secret} does not exist: {kept}")),
         AppSecret::Unusable(why) => {
-            let key = view.cluster.spec.auth.secret_ref.as_ref().map_or("password", |r| r.key.as_str());
+            let key = view
+                .cluster
+                .spec
+                .auth
+                .secret_ref
+                .as_ref()
+                .map_or("password", |r| r.key.as_str());
             return match why {
                 Unusable::KeyMissing => no("SecretKeyMissing", format!("Secret {secret} has no key {key}: {kept}")),
-                Unusable::Empty => no("PasswordEmpty", format!("key {key} of Secret {secret} is empty: {kept}")),
-                Unusable::TooLong(bytes) => no("PasswordTooLong", format!("{bytes} bytes in Secret {secret}, limit 512: {kept}")),
-                Unusable::Forbidden => no("SecretNotFound", format!("the operator may not read Secret {secret}: {kept}")),
-                Unusable::Foreign => no("SecretNotFound", format!("Secret {secret} exists and is not ours; name it in auth.secretRef, or remove it")),
+                Unusable::Empty => no(
+                    "PasswordEmpty",
+                    format!("key {key} of Secret {secret} is empty: {kept}"),
+                ),
+                Unusable::TooLong(bytes) => no(
+                    "PasswordTooLong",
+                    format!("{bytes} bytes in Secret {secret}, limit 512: {kept}"),
+                ),
+                Unusable::Forbidden => no(
+                    "SecretNotFound",
+                    format!("the operator may not read Secret {secret}: {kept}"),
+                ),
+                Unusable::Foreign => no(
+                    "SecretNotFound",
+                    format!("Secret {secret} exists and is not ours; name it in auth.secretRef, or remove it"),
+                ),
             };
         }
     }
@@ -338,11 +515,23 @@ fn credentials(view: &View, wanted: &Wanted) -> Verdict {
 }
 
 fn probe_path(view: &View) -> Verdict {
-    let silent: Vec<_> = view.observed.members.iter().filter(|m| sync::heard_by_peers(view, m)).collect();
+    let silent: Vec<_> = view
+        .observed
+        .members
+        .iter()
+        .filter(|m| sync::heard_by_peers(view, m))
+        .collect();
     if silent.is_empty() {
         return no("PathOk", "pods that answer their peers answer the operator");
     }
-    yes("OperatorCutOff", format!("{} of {} pods silent to the operator, heard by their peers", silent.len(), view.observed.members.len()))
+    yes(
+        "OperatorCutOff",
+        format!(
+            "{} of {} pods silent to the operator, heard by their peers",
+            silent.len(),
+            view.observed.members.len()
+        ),
+    )
 }
 
 fn spread(view: &View) -> Verdict {
@@ -350,7 +539,13 @@ fn spread(view: &View) -> Verdict {
         .observed
         .members
         .iter()
-        .filter_map(|m| Some((m.name.as_str(), m.pod.as_ref()?.node.as_deref()?, m.pod.as_ref()?.zone.as_deref())))
+        .filter_map(|m| {
+            Some((
+                m.name.as_str(),
+                m.pod.as_ref()?.node.as_deref()?,
+                m.pod.as_ref()?.zone.as_deref(),
+            ))
+        })
         .collect();
     for (at, (name, node, _)) in placed.iter().enumerate() {
         if let Some((other, ..)) = placed[..at].iter().find(|(_, n, _)| n == node) {
@@ -374,9 +569,24 @@ pub(super) fn turned(old: &[Condition], new: &[Condition]) -> Vec<Note> {
         ("DataLost", "AllCopiesLost", "DataLost", "Observe"),
         ("ConfigApplied", "UnknownDirective", "ConfigRejected", "Configure"),
         ("ConfigApplied", "RefusedByRedis", "ConfigRejected", "Configure"),
-        ("CredentialsInSync", "SecretKeyMissing", "CredentialsRejected", "Authenticate"),
-        ("CredentialsInSync", "PasswordEmpty", "CredentialsRejected", "Authenticate"),
-        ("CredentialsInSync", "PasswordTooLong", "CredentialsRejected", "Authenticate"),
+        (
+            "CredentialsInSync",
+            "SecretKeyMissing",
+            "CredentialsRejected",
+            "Authenticate",
+        ),
+        (
+            "CredentialsInSync",
+            "PasswordEmpty",
+            "CredentialsRejected",
+            "Authenticate",
+        ),
+        (
+            "CredentialsInSync",
+            "PasswordTooLong",
+            "CredentialsRejected",
+            "Authenticate",
+        ),
         ("FailoverBlocked", "NoReplica", "FailoverBlocked", "Failover"),
     ];
     let reason = |list: &[Condition], kind: &str| list.iter().find(|c| c.type_ == kind).map(|c| c.reason.clone());
@@ -384,7 +594,12 @@ pub(super) fn turned(old: &[Condition], new: &[Condition]) -> Vec<Note> {
         .filter(|(kind, why, ..)| reason(new, kind).as_deref() == Some(why) && reason(old, kind) != reason(new, kind))
         .filter_map(|(kind, _, event, action)| {
             let message = new.iter().find(|c| c.type_ == *kind)?.message.clone();
-            Some(Note { warning: true, reason: event, action, message })
+            Some(Note {
+                warning: true,
+                reason: event,
+                action,
+                message,
+            })
         })
         .collect()
 }

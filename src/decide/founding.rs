@@ -38,14 +38,23 @@ fn retained(view: &View) -> Option<Roles> {
     };
     Some(match loaded(member) {
         Err(hold) => Roles::held(hold),
-        Ok(_) => operation::begin(view, member, OperationKind::Grant, OperationReason::ColdStart, epoch + 1),
+        Ok(_) => operation::begin(
+            view,
+            member,
+            OperationKind::Grant,
+            OperationReason::ColdStart,
+            epoch + 1,
+        ),
     })
 }
 
 /// A new set: the lowest ordinal that answers, once it is certain that there is no data.
 fn bootstrap(view: &View) -> Roles {
     let members = &view.observed.members;
-    if let Some(with_data) = members.iter().find(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys > 0)) {
+    if let Some(with_data) = members
+        .iter()
+        .find(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys > 0))
+    {
         let keys = with_data.facts().map_or(0, |f| f.keys);
         return Roles::held(Hold::LineageUnknown(format!(
             "{} has {keys} keys, and neither status nor its volume says who was master of them; remove volume {} to \
@@ -60,30 +69,53 @@ fn bootstrap(view: &View) -> Roles {
     };
     if let Some(hold) = members.iter().filter(older).find_map(|m| loaded(m).err()) {
         return Roles::held(match hold {
-            Hold::WaitsForPods { pod, why } => {
-                Hold::WaitsForPods { pod, why: format!("its volume is older than the set and may hold data; {why}") }
-            }
+            Hold::WaitsForPods { pod, why } => Hold::WaitsForPods {
+                pod,
+                why: format!("its volume is older than the set and may hold data; {why}"),
+            },
             other => other,
         });
     }
     let Some(member) = members.iter().filter(|m| view.wanted(m)).find(|m| loaded(m).is_ok()) else {
         let why = members.first().map_or_else(
-            || Hold::WaitsForPods { pod: crate::names::pod(&view.cluster.name, 0), why: "no pod yet".into() },
-            |m| loaded(m).err().unwrap_or(Hold::WaitsForPods { pod: m.name.clone(), why: "no volume yet".into() }),
+            || Hold::WaitsForPods {
+                pod: crate::names::pod(&view.cluster.name, 0),
+                why: "no pod yet".into(),
+            },
+            |m| {
+                loaded(m).err().unwrap_or(Hold::WaitsForPods {
+                    pod: m.name.clone(),
+                    why: "no volume yet".into(),
+                })
+            },
         );
         return Roles::held(why);
     };
     let since = member.pod.as_ref().and_then(|p| p.started).unwrap_or(view.now);
     if member.ordinal > 0 && view.since(since) < PREFER_LOWEST {
-        return Roles::held(Hold::PrefersLower { pod: member.name.clone(), until: since + PREFER_LOWEST });
+        return Roles::held(Hold::PrefersLower {
+            pod: member.name.clone(),
+            until: since + PREFER_LOWEST,
+        });
     }
-    operation::begin(view, member, OperationKind::Bootstrap, OperationReason::New, view.authority.epoch + 1)
+    operation::begin(
+        view,
+        member,
+        OperationKind::Bootstrap,
+        OperationReason::New,
+        view.authority.epoch + 1,
+    )
 }
 
 /// Whether a member answers with its data loaded and follows nobody; else what is waited for.
 pub(super) fn loaded(member: &Member) -> Result<&crate::model::redis::Facts, Hold> {
-    let waits = |why: String| Hold::WaitsForPods { pod: member.name.clone(), why };
-    let Some(pod) = &member.pod else { return Err(waits("the pod does not exist yet".into())) };
+    let waits = |why: String| Hold::WaitsForPods {
+        pod: member.name.clone(),
+        why,
+    };
+    let Some(pod) = &member.pod else {
+        return Err(waits("the pod does not exist yet".into()));
+    };
     if pod.deleting {
         return Err(waits("the pod is being deleted".into()));
     }
@@ -91,7 +123,9 @@ pub(super) fn loaded(member: &Member) -> Result<&crate::model::redis::Facts, Hol
         Seen::Answers { facts, .. } => facts,
         Seen::Unknown { error, .. } => {
             return Err(waits(match &pod.trouble {
-                Some(Trouble::Unschedulable(words) | Trouble::ImagePull(words) | Trouble::Waiting(words)) => words.clone(),
+                Some(Trouble::Unschedulable(words) | Trouble::ImagePull(words) | Trouble::Waiting(words)) => {
+                    words.clone()
+                }
                 Some(Trouble::Terminated(words)) => format!("its container ended: {words}"),
                 None => error.to_string(),
             }));
@@ -99,7 +133,10 @@ pub(super) fn loaded(member: &Member) -> Result<&crate::model::redis::Facts, Hol
     };
     if let Some(loading) = facts.loading {
         let percent = loading.percent.unwrap_or(0);
-        return Err(Hold::Loading { pod: member.name.clone(), percent: percent / 10 * 10 });
+        return Err(Hold::Loading {
+            pod: member.name.clone(),
+            percent: percent / 10 * 10,
+        });
     }
     if member.claim.is_none() {
         return Err(waits("its volume is not known yet".into()));

@@ -108,7 +108,10 @@ impl fmt::Display for Hold {
             Self::WaitsForPods { pod, why } => write!(f, "waits for {pod}: {why}"),
             Self::Loading { pod, percent } => write!(f, "{pod} loads its data, {percent} %"),
             Self::PrefersLower { pod, until } => {
-                write!(f, "{pod} could be the first master; a lower ordinal is awaited until {until:.0}")
+                write!(
+                    f,
+                    "{pod} could be the first master; a lower ordinal is awaited until {until:.0}"
+                )
             }
             Self::LineageUnknown(why) => f.write_str(why),
             Self::Empty { pod, keys, epoch } => {

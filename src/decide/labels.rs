@@ -9,17 +9,28 @@ use crate::model::plan::Step;
 use crate::names;
 
 pub(super) fn decide(view: &View) -> Vec<Step> {
-    view.observed.members.iter().flat_map(|member| of_member(view, member)).collect()
+    view.observed
+        .members
+        .iter()
+        .flat_map(|member| of_member(view, member))
+        .collect()
 }
 
 fn of_member(view: &View, member: &Member) -> Vec<Step> {
-    let Some(pod) = member.pod.as_ref().filter(|p| !p.deleting) else { return Vec::new() };
+    let Some(pod) = member.pod.as_ref().filter(|p| !p.deleting) else {
+        return Vec::new();
+    };
     let state = sync::state(view, member);
     let role = role(view, member, state);
     let in_sync = role == Role::Replica && sync::may_serve_reads(state);
     let mut steps = Vec::new();
     if pod.role.as_deref() != Some(role.as_str()) || pod.in_sync != in_sync {
-        steps.push(Step::Label { pod: member.name.clone(), uid: pod.uid.clone(), role, in_sync });
+        steps.push(Step::Label {
+            pod: member.name.clone(),
+            uid: pod.uid.clone(),
+            role,
+            in_sync,
+        });
     }
     steps.extend(gate(member, pod, state));
     steps.extend(mark(view, member, role));
@@ -29,7 +40,9 @@ fn of_member(view: &View, member: &Member) -> Vec<Step> {
 /// The role as the label has it. A pod that is silent keeps what it had: the label is no authority.
 pub(super) fn role(view: &View, member: &Member, state: MemberState) -> Role {
     let had = member.pod.as_ref().and_then(|p| p.role.as_deref());
-    let kept = [Role::Master, Role::Replica, Role::Fenced].into_iter().find(|r| Some(r.as_str()) == had);
+    let kept = [Role::Master, Role::Replica, Role::Fenced]
+        .into_iter()
+        .find(|r| Some(r.as_str()) == had);
     let is_master = view.master().is_some_and(|m| m.ordinal == member.ordinal);
     match state {
         MemberState::Serving => Role::Master,
@@ -68,5 +81,9 @@ fn mark(view: &View, member: &Member, role: Role) -> Option<Step> {
         return None;
     }
     let stands = claim.epoch == Some(epoch) && claim.role.as_deref() == Some(role.as_str());
-    (!stands).then(|| Step::Mark { claim: names::claim(&member.name), epoch, role })
+    (!stands).then(|| Step::Mark {
+        claim: names::claim(&member.name),
+        epoch,
+        role,
+    })
 }

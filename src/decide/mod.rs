@@ -58,5 +58,10 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     }
     let (status, events) = status::status(&view, &roles, &wanted, &settings);
     let next = if roles.waits || wanted.waits { BUSY } else { IDLE };
-    Plan { steps, status, events, next }
+    Plan {
+        steps,
+        status,
+        events,
+        next,
+    }
 }

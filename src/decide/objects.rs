@@ -35,12 +35,20 @@ pub(super) struct Wanted {
 }
 
 pub(super) fn decide(view: &View) -> Wanted {
-    let mut wanted = Wanted { binding: binding(view), ..Wanted::default() };
-    let Some(app_sha256) = app_password(view, &mut wanted) else { return wanted };
+    let mut wanted = Wanted {
+        binding: binding(view),
+        ..Wanted::default()
+    };
+    let Some(app_sha256) = app_password(view, &mut wanted) else {
+        return wanted;
+    };
     match &view.observed.internal {
         InternalSecret::Unknown => return wanted,
         InternalSecret::Unusable(owner) => {
-            let id = ObjectId { kind: "Secret", name: names::internal_secret(&view.cluster.name) };
+            let id = ObjectId {
+                kind: "Secret",
+                name: names::internal_secret(&view.cluster.name),
+            };
             wanted.conflicts.push((id, owner.clone()));
             return wanted;
         }
@@ -86,7 +94,10 @@ fn app_password(view: &View, wanted: &mut Wanted) -> Option<String> {
 /// The VIP's pod: the recorded master, but nobody before a new set's first master takes writes.
 fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
     let status = &view.observed.status;
-    let founding = status.operation.as_ref().is_some_and(|o| o.kind == OperationKind::Bootstrap);
+    let founding = status
+        .operation
+        .as_ref()
+        .is_some_and(|o| o.kind == OperationKind::Bootstrap);
     if founding && view.serving().is_none() {
         return None;
     }
@@ -95,7 +106,9 @@ fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
 
 /// Whether the VIP as it stands in the cluster names a pod in the epoch of now.
 pub(super) fn vip_names(view: &View, pod: &str) -> bool {
-    let Some(live) = view.ours("Service", &names::vip(&view.cluster.name)) else { return false };
+    let Some(live) = view.ours("Service", &names::vip(&view.cluster.name)) else {
+        return false;
+    };
     let epoch = view.authority.epoch.to_string();
     live["spec"]["selector"][names::label::POD_NAME] == *pod
         && live["metadata"]["annotations"][names::annotation::EPOCH] == *epoch
@@ -111,7 +124,11 @@ fn children(view: &View, wanted: &mut Wanted) {
     };
     wanted.derived = fresh.derived.clone();
     // What Redis refuses, or does not know, is kept out of the file that new processes read.
-    let conf = if settings::decide(view).acceptable() { fresh } else { conf_in_use(view).unwrap_or(fresh) };
+    let conf = if settings::decide(view).acceptable() {
+        fresh
+    } else {
+        conf_in_use(view).unwrap_or(fresh)
+    };
     wanted.config_revision = Some(conf.revision.clone());
     let inputs = build::Inputs {
         conf: &conf,
@@ -131,8 +148,14 @@ fn children(view: &View, wanted: &mut Wanted) {
 /// The redis.conf that the StatefulSet's template mounts, as its ConfigMap has it.
 fn conf_in_use(view: &View) -> Option<conf::Conf> {
     let name = view.observed.stateful_set.as_ref()?.config_map.as_deref()?;
-    let text = view.ours("ConfigMap", name)?["data"][names::CONF_KEY].as_str()?.to_owned();
-    Some(conf::Conf { revision: conf::revision(&text), text, derived: Vec::new() })
+    let text = view.ours("ConfigMap", name)?["data"][names::CONF_KEY]
+        .as_str()?
+        .to_owned();
+    Some(conf::Conf {
+        revision: conf::revision(&text),
+        text,
+        derived: Vec::new(),
+    })
 }
 
 /// Where the read Service leads: to the replicas, or to the master while no replica is in sync and the user wants that.
@@ -146,8 +169,17 @@ fn reads<'a>(view: &View<'a>) -> Reads<'a> {
 }
 
 fn child(view: &View, built: build::Object, wanted: &mut Wanted) {
-    let id = ObjectId { kind: built.kind.as_str(), name: built.name };
-    let mut object = Object { id, manager: built.manager, body: built.value, uid: None, resource_version: None };
+    let id = ObjectId {
+        kind: built.kind.as_str(),
+        name: built.name,
+    };
+    let mut object = Object {
+        id,
+        manager: built.manager,
+        body: built.value,
+        uid: None,
+        resource_version: None,
+    };
     match view.observed.objects.get(&object.id) {
         None => {
             wanted.waits = true;
@@ -155,7 +187,9 @@ fn child(view: &View, built: build::Object, wanted: &mut Wanted) {
         }
         Some(Live::Foreign { owner }) => wanted.conflicts.push((object.id, owner.clone())),
         Some(Live::Ours(live)) => {
-            let Some(difference) = compare::differs(&object.body, live) else { return };
+            let Some(difference) = compare::differs(&object.body, live) else {
+                return;
+            };
             let of_live = |field: &str| live["metadata"][field].as_str().map(str::to_owned);
             object.uid = of_live("uid");
             object.resource_version = of_live("resourceVersion");
@@ -168,14 +202,29 @@ fn child(view: &View, built: build::Object, wanted: &mut Wanted) {
 /// Files of earlier revisions, once no pod was made with them.
 fn old_config_maps(view: &View, in_use: &str, wanted: &mut Wanted) {
     let mounted = |name: &str| {
-        view.observed.members.iter().filter_map(|m| m.pod.as_ref()?.config_revision.as_deref()).any(|r| name.ends_with(r))
+        view.observed
+            .members
+            .iter()
+            .filter_map(|m| m.pod.as_ref()?.config_revision.as_deref())
+            .any(|r| name.ends_with(r))
     };
-    let members_known = view.observed.members.iter().all(|m| m.pod.as_ref().is_none_or(|p| p.config_revision.is_some()));
+    let members_known = view
+        .observed
+        .members
+        .iter()
+        .all(|m| m.pod.as_ref().is_none_or(|p| p.config_revision.is_some()));
     for (id, live) in view.observed.objects.iter().filter(|(id, _)| id.kind == "ConfigMap") {
         let Live::Ours(body) = live else { continue };
         let old = id.name != in_use && id.name.starts_with(&names::config_map(&view.cluster.name, ""));
-        if old && members_known && !mounted(&id.name) && let Some(uid) = body["metadata"]["uid"].as_str() {
-            wanted.steps.push(Step::Delete { id: id.clone(), uid: uid.to_owned() });
+        if old
+            && members_known
+            && !mounted(&id.name)
+            && let Some(uid) = body["metadata"]["uid"].as_str()
+        {
+            wanted.steps.push(Step::Delete {
+                id: id.clone(),
+                uid: uid.to_owned(),
+            });
         }
     }
 }

@@ -25,13 +25,20 @@ const HISTORIES: usize = 10;
 /// Names a pod master of a new epoch, before anything is done to it.
 pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: OperationReason, epoch: i64) -> Roles {
     let Some(identity) = member.identity() else {
-        return Roles::held(Hold::WaitsForPods { pod: member.name.clone(), why: "its volume is not known yet".into() });
+        return Roles::held(Hold::WaitsForPods {
+            pod: member.name.clone(),
+            why: "its volume is not known yet".into(),
+        });
     };
     let before = &view.authority;
     let pods = view.pods();
     let operation = Operation {
         kind,
-        from: before.master.as_ref().filter(|m| m.name != identity.name).map(|m| m.name.clone()),
+        from: before
+            .master
+            .as_ref()
+            .filter(|m| m.name != identity.name)
+            .map(|m| m.name.clone()),
         to: identity.name.clone(),
         epoch,
         reason,
@@ -49,7 +56,10 @@ pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: O
         master: Some(identity),
         operation: Some(operation),
     };
-    Roles::steps(vec![Step::Record { authority, why: format!("{kind} of {} in epoch {epoch} ({reason})", member.name) }])
+    Roles::steps(vec![Step::Record {
+        authority,
+        why: format!("{kind} of {} in epoch {epoch} ({reason})", member.name),
+    }])
 }
 
 /// The electors with the master among them, as the process it is now.
@@ -78,8 +88,14 @@ pub(super) fn grant_again(view: &View) -> Roles {
     if facts.state() == RoleState::Bare && is_recorded_process(view, member) && has_history(view, facts) {
         return arm(view, member, facts);
     }
-    let others_down = view.others().all(|m| m.facts().is_none_or(|f| f.state() == RoleState::Fenced));
-    let reason = if others_down { OperationReason::ColdStart } else { OperationReason::Restarted };
+    let others_down = view
+        .others()
+        .all(|m| m.facts().is_none_or(|f| f.state() == RoleState::Fenced));
+    let reason = if others_down {
+        OperationReason::ColdStart
+    } else {
+        OperationReason::Restarted
+    };
     begin(view, member, OperationKind::Grant, reason, view.authority.epoch + 1)
 }
 
@@ -98,7 +114,13 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
     };
     // The process it was begun for is gone: what it had done is gone with it.
     if !is_recorded_process(view, member) {
-        return begin(view, member, under_way.kind, OperationReason::Restarted, view.authority.epoch + 1);
+        return begin(
+            view,
+            member,
+            under_way.kind,
+            OperationReason::Restarted,
+            view.authority.epoch + 1,
+        );
     }
     match facts.state() {
         RoleState::Bare if !has_history(view, facts) => Roles::steps(vec![record_history(view, facts)]),
@@ -127,9 +149,19 @@ fn await_replicas(view: &View, member: &Member, facts: &Facts, under_way: &Opera
     let quorum = view.authority.quorum.unwrap_or_default();
     let reached = if holders >= want as usize { want } else { 0 };
     if quorum.min_replicas_to_write != reached {
-        let quorum = Quorum { min_replicas_to_write: reached, degraded: reached < want, ..quorum };
-        let authority = Authority { quorum: Some(quorum), ..view.authority.clone() };
-        return Roles::steps(vec![Step::Record { authority, why: format!("{holders} replicas hold everything") }]);
+        let quorum = Quorum {
+            min_replicas_to_write: reached,
+            degraded: reached < want,
+            ..quorum
+        };
+        let authority = Authority {
+            quorum: Some(quorum),
+            ..view.authority.clone()
+        };
+        return Roles::steps(vec![Step::Record {
+            authority,
+            why: format!("{holders} replicas hold everything"),
+        }]);
     }
     arm(view, member, facts)
 }
@@ -137,7 +169,11 @@ fn await_replicas(view: &View, member: &Member, facts: &Facts, under_way: &Opera
 /// Takes writes with the number that is recorded as in force.
 fn arm(view: &View, member: &Member, _: &Facts) -> Roles {
     let min = view.authority.quorum.map_or(0, |q| q.min_replicas_to_write);
-    let step = target(member).map(|to| Step::Arm { to, min, epoch: view.authority.epoch });
+    let step = target(member).map(|to| Step::Arm {
+        to,
+        min,
+        epoch: view.authority.epoch,
+    });
     Roles::waiting(step.into_iter().collect())
 }
 
@@ -148,28 +184,51 @@ fn finish(view: &View, member: &Member, facts: &Facts, min: i32) -> Roles {
     if !vip {
         return Roles { waits: true, ..attach };
     }
-    let authority = Authority { operation: None, ..view.authority.clone() };
-    Roles::steps(vec![Step::Record { authority, why: format!("{} serves, and the VIP names it", member.name) }])
+    let authority = Authority {
+        operation: None,
+        ..view.authority.clone()
+    };
+    Roles::steps(vec![Step::Record {
+        authority,
+        why: format!("{} serves, and the VIP names it", member.name),
+    }])
 }
 
 fn record_history(view: &View, facts: &Facts) -> Step {
-    let began = facts.second_offset.map_or(facts.offset, |second| second.saturating_sub(1));
+    let began = facts
+        .second_offset
+        .map_or(facts.offset, |second| second.saturating_sub(1));
     let new = History {
         replid: facts.replid.clone(),
         began: i64::try_from(began).unwrap_or(i64::MAX),
         epoch: view.authority.epoch,
     };
-    let histories = std::iter::once(new).chain(view.authority.histories.iter().cloned()).take(HISTORIES).collect();
-    let authority = Authority { histories, ..view.authority.clone() };
-    Step::Record { authority, why: format!("lineage {} begins at {began}", facts.replid) }
+    let histories = std::iter::once(new)
+        .chain(view.authority.histories.iter().cloned())
+        .take(HISTORIES)
+        .collect();
+    let authority = Authority {
+        histories,
+        ..view.authority.clone()
+    };
+    Step::Record {
+        authority,
+        why: format!("lineage {} begins at {began}", facts.replid),
+    }
 }
 
 fn has_history(view: &View, facts: &Facts) -> bool {
-    view.authority.histories.first().is_some_and(|h| h.replid == facts.replid && h.epoch == view.authority.epoch)
+    view.authority
+        .histories
+        .first()
+        .is_some_and(|h| h.replid == facts.replid && h.epoch == view.authority.epoch)
 }
 
 fn is_recorded_process(view: &View, member: &Member) -> bool {
-    view.authority.master.as_ref().is_some_and(|m| member.uid() == Some(m.uid.as_str()))
+    view.authority
+        .master
+        .as_ref()
+        .is_some_and(|m| member.uid() == Some(m.uid.as_str()))
 }
 
 /// The member on the recorded master's volume, answering.
@@ -181,13 +240,20 @@ fn awaited<'a>(view: &View<'a>) -> Result<&'a Member, Hold> {
             Some(_) => "a new volume has its name",
             None => "no volume has its name",
         };
-        return Err(data_lost(view).unwrap_or(Hold::MasterGone { pod: name, why: why.into() }));
+        return Err(data_lost(view).unwrap_or(Hold::MasterGone {
+            pod: name,
+            why: why.into(),
+        }));
     };
     if let (Seen::Unknown { since, error, .. }, Some(pod)) = (&member.redis, &member.pod)
         && pod.trouble.is_none()
         && pod.started.is_some()
     {
-        return Err(Hold::MasterSilent { pod: member.name.clone(), since: *since, error: error.to_string() });
+        return Err(Hold::MasterSilent {
+            pod: member.name.clone(),
+            since: *since,
+            error: error.to_string(),
+        });
     }
     Ok(member)
 }
@@ -199,7 +265,12 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
         // A master that follows somebody was told so by a person; its data is still the set's.
         Err(Hold::WaitsForPods { .. }) if member.facts().is_some_and(|f| f.loading.is_none()) => match member.facts() {
             Some(facts) => facts,
-            None => return Err(Hold::WaitsForPods { pod: member.name.clone(), why: "no answer".into() }),
+            None => {
+                return Err(Hold::WaitsForPods {
+                    pod: member.name.clone(),
+                    why: "no answer".into(),
+                });
+            }
         },
         Err(hold) => return Err(hold),
     };
@@ -217,7 +288,9 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
 fn data_lost(view: &View) -> Option<Hold> {
     let mark = view.observed.status.high_water_mark.as_ref().filter(|m| m.keys > 0)?;
     let members = &view.observed.members;
-    let all_empty = members.iter().all(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys == 0));
+    let all_empty = members
+        .iter()
+        .all(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys == 0));
     (all_empty && !members.is_empty()).then(|| Hold::DataLost {
         volumes: members.len(),
         keys: mark.keys,

@@ -22,15 +22,27 @@ pub(super) struct Roles {
 
 impl Roles {
     pub fn held(hold: Hold) -> Self {
-        Self { steps: Vec::new(), waits: !hold.needs_a_person() && hold != Hold::Paused, hold: Some(hold) }
+        Self {
+            steps: Vec::new(),
+            waits: !hold.needs_a_person() && hold != Hold::Paused,
+            hold: Some(hold),
+        }
     }
 
     pub fn steps(steps: Vec<Step>) -> Self {
-        Self { steps, hold: None, waits: false }
+        Self {
+            steps,
+            hold: None,
+            waits: false,
+        }
     }
 
     pub fn waiting(steps: Vec<Step>) -> Self {
-        Self { steps, hold: None, waits: true }
+        Self {
+            steps,
+            hold: None,
+            waits: true,
+        }
     }
 }
 
@@ -51,7 +63,9 @@ pub(super) fn decide(view: &View) -> Roles {
 
 /// The recorded master serves: its replicas, the numbers in force, and the number of pods, in this order.
 fn maintain(view: &View) -> Roles {
-    let Some((master, facts, min)) = view.serving() else { return operation::grant_again(view) };
+    let Some((master, facts, min)) = view.serving() else {
+        return operation::grant_again(view);
+    };
     let mut waits = false;
     for question in [replicas::decide, quorum::decide, scale::decide] {
         let answer = question(view, master, facts, min);
@@ -60,20 +74,34 @@ fn maintain(view: &View) -> Roles {
         }
         waits |= answer.waits;
     }
-    Roles { steps: Vec::new(), hold: None, waits }
+    Roles {
+        steps: Vec::new(),
+        hold: None,
+        waits,
+    }
 }
 
 /// Status is older than the world if a pod takes writes that it does not name, or a volume carries a later epoch.
 fn status_behind(view: &View) -> Option<Hold> {
     let epoch = view.authority.epoch;
-    let named = |m: &Member| view.authority.master.as_ref().is_some_and(|n| m.uid() == Some(n.uid.as_str()));
+    let named = |m: &Member| {
+        view.authority
+            .master
+            .as_ref()
+            .is_some_and(|n| m.uid() == Some(n.uid.as_str()))
+    };
     let armed = view.observed.members.iter().find(|m| {
-        m.facts().is_some_and(|f| f.loading.is_none() && matches!(f.state(), RoleState::Armed { .. })) && !named(m)
+        m.facts()
+            .is_some_and(|f| f.loading.is_none() && matches!(f.state(), RoleState::Armed { .. }))
+            && !named(m)
     });
     if let Some(member) = armed {
         let carried = member.claim.as_ref().and_then(|c| c.epoch).unwrap_or(epoch);
         let evidence = format!("{} takes writes, but status does not name it master", member.name);
-        return Some(Hold::StatusBehind { evidence, epoch: carried });
+        return Some(Hold::StatusBehind {
+            evidence,
+            epoch: carried,
+        });
     }
     view.authority.master.as_ref()?;
     view.observed.members.iter().find_map(|m| {
@@ -86,6 +114,13 @@ fn status_behind(view: &View) -> Option<Hold> {
 }
 
 fn unsupported(view: &View) -> Option<Hold> {
-    let facts = view.observed.members.iter().filter_map(Member::facts).find(|f| !supported(f))?;
-    Some(Hold::VersionUnsupported { found: format!("{:?} {}", facts.engine, facts.version) })
+    let facts = view
+        .observed
+        .members
+        .iter()
+        .filter_map(Member::facts)
+        .find(|f| !supported(f))?;
+    Some(Hold::VersionUnsupported {
+        found: format!("{:?} {}", facts.engine, facts.version),
+    })
 }

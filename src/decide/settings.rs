@@ -56,10 +56,14 @@ pub(super) fn decide(view: &View) -> Settings {
             out.steps.push(step);
         }
     }
-    let drifted: Vec<_> = answering.iter().filter_map(|(m, f)| differing(view, m, f, &wanted)).collect();
+    let drifted: Vec<_> = answering
+        .iter()
+        .filter_map(|(m, f)| differing(view, m, f, &wanted))
+        .collect();
     // One server tries what is new; the others follow when it was taken.
     let tried = answering.len() <= 1 || drifted.len() < answering.len();
-    out.steps.extend(drifted.into_iter().take(if tried { usize::MAX } else { 1 }));
+    out.steps
+        .extend(drifted.into_iter().take(if tried { usize::MAX } else { 1 }));
     out
 }
 
@@ -67,7 +71,9 @@ fn differing(view: &View, member: &Member, facts: &Facts, wanted: &BTreeMap<Stri
     let values: BTreeMap<String, String> = wanted
         .iter()
         .filter(|(key, value)| {
-            let Some(Some(current)) = facts.managed.get(*key) else { return false };
+            let Some(Some(current)) = facts.managed.get(*key) else {
+                return false;
+            };
             match view.observed.refused.get(&((*key).clone(), (*value).clone())) {
                 Some(Refusal::Immutable | Refusal::Refused(_)) => false,
                 Some(Refusal::Shown(shown)) => shown != current,
@@ -83,9 +89,21 @@ fn differing(view: &View, member: &Member, facts: &Facts, wanted: &BTreeMap<Stri
 }
 
 fn login(view: &View, member: &Member, facts: &Facts) -> Option<Step> {
-    let AppSecret::Present { sha256 } = &view.observed.app else { return None };
-    let right = facts.app.as_ref().is_some_and(|user| user.enabled && user.hashes.iter().eq([sha256]));
-    if right { None } else { target(member).map(|to| Step::Login { to, sha256: sha256.clone() }) }
+    let AppSecret::Present { sha256 } = &view.observed.app else {
+        return None;
+    };
+    let right = facts
+        .app
+        .as_ref()
+        .is_some_and(|user| user.enabled && user.hashes.iter().eq([sha256]));
+    if right {
+        None
+    } else {
+        target(member).map(|to| Step::Login {
+            to,
+            sha256: sha256.clone(),
+        })
+    }
 }
 
 /// Whether Redis shows a value in another spelling: memory units, case, or a part of a list that has defaults.
@@ -113,7 +131,11 @@ fn canonical(token: &str) -> String {
         "gb" => 1 << 30,
         _ => return token,
     };
-    token[..digits].parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).map_or(token, |bytes| bytes.to_string())
+    token[..digits]
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(factor))
+        .map_or(token, |bytes| bytes.to_string())
 }
 
 #[cfg(test)]
@@ -126,14 +148,22 @@ mod tests {
             ("maxmemory", "768mb", "805306368"),
             ("maxmemory-policy", "AllKeys-LRU", "allkeys-lru"),
             ("save", "", ""),
-            ("client-output-buffer-limit", "replica 1gb 512mb 120", "normal 0 0 0 slave 1073741824 536870912 120 pubsub 1 1 1"),
+            (
+                "client-output-buffer-limit",
+                "replica 1gb 512mb 120",
+                "normal 0 0 0 slave 1073741824 536870912 120 pubsub 1 1 1",
+            ),
         ] {
             assert!(same_value(key, wanted, shown), "{key}");
         }
         for (key, wanted, shown) in [
             ("maxmemory", "768mb", "805306369"),
             ("save", "", "3600 1"),
-            ("client-output-buffer-limit", "replica 1gb 512mb 120", "normal 0 0 0 slave 268435456 67108864 60 pubsub 1 1 1"),
+            (
+                "client-output-buffer-limit",
+                "replica 1gb 512mb 120",
+                "normal 0 0 0 slave 268435456 67108864 60 pubsub 1 1 1",
+            ),
         ] {
             assert!(!same_value(key, wanted, shown), "{key}");
         }

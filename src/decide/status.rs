@@ -11,7 +11,8 @@ use super::settings::Settings;
 use super::view::View;
 use super::{conditions, labels, sync};
 use crate::api::status::{
-    Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role, ServerVersion,
+    Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role,
+    ServerVersion,
 };
 use crate::model::observed::{Member, Trouble};
 use crate::model::plan::{Note, Step};
@@ -26,10 +27,18 @@ const MARK_AGE: SignedDuration = SignedDuration::from_secs(30);
 const MESSAGE: usize = 256;
 
 /// The observed part of status, and the events that go with its changes.
-pub(super) fn status(view: &View, roles: &Roles, wanted: &Wanted, settings: &Settings) -> (Option<RedisReplicaSetStatus>, Vec<Note>) {
+pub(super) fn status(
+    view: &View,
+    roles: &Roles,
+    wanted: &Wanted,
+    settings: &Settings,
+) -> (Option<RedisReplicaSetStatus>, Vec<Note>) {
     let old = &view.observed.status;
     let members: Vec<_> = view.observed.members.iter().map(|m| member(view, m)).collect();
-    let replicas = members.iter().filter(|m| m.uid.is_some() && !is_master(view, &m.name)).count();
+    let replicas = members
+        .iter()
+        .filter(|m| m.uid.is_some() && !is_master(view, &m.name))
+        .count();
     let ready = members.iter().filter(|m| m.state == MemberState::InSync).count();
     let mut new = RedisReplicaSetStatus {
         observed_generation: Some(view.cluster.generation),
@@ -39,7 +48,9 @@ pub(super) fn status(view: &View, roles: &Roles, wanted: &Wanted, settings: &Set
         selector: Some(selector(&view.cluster.name)),
         version: version(view).or_else(|| old.version.clone()),
         endpoints: Some(endpoints(view)),
-        binding: Some(Binding { name: wanted.binding.clone() }),
+        binding: Some(Binding {
+            name: wanted.binding.clone(),
+        }),
         members,
         config: Some(ConfigStatus {
             applied_revision: wanted.config_revision.clone(),
@@ -82,9 +93,10 @@ fn member(view: &View, member: &Member) -> MemberStatus {
     let old = view.observed.status.members.iter().find(|m| m.name == member.name);
     let same = old.filter(|o| o.state == state && o.uid.as_deref() == member.uid());
     let from = match (state, member.facts().map(|f| &f.link)) {
-        (MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown, Some(Link::Replica(_))) => {
-            view.authority.master.as_ref().map(|m| m.name.clone())
-        }
+        (
+            MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown,
+            Some(Link::Replica(_)),
+        ) => view.authority.master.as_ref().map(|m| m.name.clone()),
         _ => None,
     };
     MemberStatus {
@@ -106,9 +118,10 @@ fn member(view: &View, member: &Member) -> MemberStatus {
 fn message(member: &Member, state: MemberState) -> Option<String> {
     let text = match (state, member.pod.as_ref().and_then(|p| p.trouble.as_ref())) {
         (MemberState::Starting | MemberState::Unreachable, Some(trouble)) => match trouble {
-            Trouble::Unschedulable(words) | Trouble::ImagePull(words) | Trouble::Terminated(words) | Trouble::Waiting(words) => {
-                words.clone()
-            }
+            Trouble::Unschedulable(words)
+            | Trouble::ImagePull(words)
+            | Trouble::Terminated(words)
+            | Trouble::Waiting(words) => words.clone(),
         },
         (MemberState::Unreachable, None) => match &member.redis {
             Seen::Unknown { error, .. } => error.to_string(),
@@ -124,13 +137,22 @@ fn version(view: &View) -> Option<ServerVersion> {
     let all: Vec<_> = view.observed.members.iter().filter_map(of).collect();
     let (engine, version) = view.master().and_then(of).or_else(|| all.first().cloned())?;
     let mixed = all.iter().any(|other| *other != (engine, version));
-    Some(ServerVersion { engine: engine.to_string(), version: version.to_string(), mixed })
+    Some(ServerVersion {
+        engine: engine.to_string(),
+        version: version.to_string(),
+        mixed,
+    })
 }
 
 fn endpoints(view: &View) -> Endpoints {
     let host = |service: String| format!("{service}.{}.svc:{}", view.cluster.namespace, names::REDIS_PORT);
     let converged = converged(view);
-    let known = view.observed.status.endpoints.as_ref().and_then(|e| e.converged_at.clone());
+    let known = view
+        .observed
+        .status
+        .endpoints
+        .as_ref()
+        .and_then(|e| e.converged_at.clone());
     Endpoints {
         master: host(names::vip(&view.cluster.name)),
         replicas: host(names::replicas_service(&view.cluster.name)),
@@ -146,7 +168,10 @@ pub(super) fn server(view: &View) -> String {
 /// Whether the EndpointSlices show exactly the recorded master's pod.
 pub(super) fn converged(view: &View) -> bool {
     let pods = &view.observed.vip_pods;
-    view.authority.master.as_ref().is_some_and(|m| pods.len() == 1 && pods.contains(&m.name))
+    view.authority
+        .master
+        .as_ref()
+        .is_some_and(|m| pods.len() == 1 && pods.contains(&m.name))
 }
 
 /// Whether two statuses are the same observation, the mark and the authority fields aside.
@@ -171,7 +196,11 @@ fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
         .filter(|f| sync::linked(f) && f.replid == facts.replid)
         .map(|f| f.offset)
         .max();
-    let offset = if view.observed.members.iter().all(|m| m.ordinal == master.ordinal) { facts.offset } else { held? };
+    let offset = if view.observed.members.iter().all(|m| m.ordinal == master.ordinal) {
+        facts.offset
+    } else {
+        held?
+    };
     let new = HighWaterMark {
         epoch: view.authority.epoch,
         replid: facts.replid.clone(),
@@ -179,7 +208,9 @@ fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
         keys: i64::try_from(facts.keys).unwrap_or(i64::MAX),
         at: Time(view.now),
     };
-    let Some(old) = &view.observed.status.high_water_mark else { return Some(new) };
+    let Some(old) = &view.observed.status.high_water_mark else {
+        return Some(new);
+    };
     let grown = new.replid != old.replid || new.offset - old.offset >= MARK_BYTES && view.since(old.at.0) >= MARK_AGE;
     let emptied = (new.keys == 0) != (old.keys == 0);
     (!quiet && (new.offset, new.keys) != (old.offset, old.keys) || grown || emptied).then_some(new)
@@ -188,7 +219,10 @@ fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
 fn events(view: &View, roles: &Roles, wanted: &Wanted, new: &RedisReplicaSetStatus) -> Vec<Note> {
     let mut notes: Vec<_> = roles.steps.iter().filter_map(|step| granted(view, step)).collect();
     notes.extend(wanted.steps.iter().filter_map(|step| match step {
-        Step::Apply { object, because: Some(because) } => Some(Note {
+        Step::Apply {
+            object,
+            because: Some(because),
+        } => Some(Note {
             warning: false,
             reason: "ObjectRestored",
             action: "Apply",

@@ -22,12 +22,16 @@ pub(super) fn linked(facts: &Facts) -> bool {
 
 /// What a member is doing.
 pub(super) fn state(view: &View, member: &Member) -> MemberState {
-    let Some(pod) = &member.pod else { return MemberState::Gone };
+    let Some(pod) = &member.pod else {
+        return MemberState::Gone;
+    };
     let facts = match &member.redis {
         Seen::Answers { facts, .. } => facts,
         Seen::Unknown { .. } if pod.started.is_none() || pod.ip.is_none() => return MemberState::Starting,
         Seen::Unknown { since, .. } => {
-            if view.since(*since) < SILENCE && let Some(before) = before(view, member) {
+            if view.since(*since) < SILENCE
+                && let Some(before) = before(view, member)
+            {
                 return before;
             }
             return if pod.in_sync && heard_by_master(view, member) {
@@ -40,7 +44,10 @@ pub(super) fn state(view: &View, member: &Member) -> MemberState {
     if facts.loading.is_some() {
         return MemberState::Loading;
     }
-    if view.serving().is_some_and(|(master, ..)| master.ordinal == member.ordinal) {
+    if view
+        .serving()
+        .is_some_and(|(master, ..)| master.ordinal == member.ordinal)
+    {
         return MemberState::Serving;
     }
     match facts.state() {
@@ -53,7 +60,9 @@ fn replica_state(view: &View, member: &Member, facts: &Facts) -> MemberState {
     if facts.replica_link().is_some_and(|link| link.syncing) {
         return MemberState::Syncing;
     }
-    let Some(master) = view.master() else { return MemberState::LinkDown };
+    let Some(master) = view.master() else {
+        return MemberState::LinkDown;
+    };
     let own_master = match master.facts() {
         Some(master_facts) => view.attached(facts, master, master_facts, &member.name),
         None => true,
@@ -70,7 +79,10 @@ fn replica_state(view: &View, member: &Member, facts: &Facts) -> MemberState {
 
 /// Age of what a replica holds. Without the master's word, the time since the replica last heard it.
 fn age(view: &View, facts: &Facts) -> Option<Duration> {
-    let last_io = facts.replica_link().and_then(|link| link.last_io_seconds).map(Duration::from_secs);
+    let last_io = facts
+        .replica_link()
+        .and_then(|link| link.last_io_seconds)
+        .map(Duration::from_secs);
     let by_offset = match view.master().map(|m| &m.redis) {
         Some(Seen::Answers { offsets, .. }) => Some(offsets.age(facts.offset, view.now)),
         _ => None,
@@ -93,7 +105,10 @@ fn heard_by_master(view: &View, member: &Member) -> bool {
     let limit = limit(view, member).as_secs();
     let announced = names::dns(&view.cluster.name, &view.cluster.namespace, &member.name);
     view.serving().is_some_and(|(_, facts, _)| {
-        facts.replicas.iter().any(|r| r.ip == announced && r.online() && r.lag <= limit)
+        facts
+            .replicas
+            .iter()
+            .any(|r| r.ip == announced && r.online() && r.lag <= limit)
     })
 }
 
@@ -106,9 +121,14 @@ pub(super) fn heard_by_peers(view: &View, member: &Member) -> bool {
     if !is_master {
         return heard_by_master(view, member);
     }
-    let Some(ip) = member.pod.as_ref().and_then(|p| p.ip.as_deref()) else { return false };
+    let Some(ip) = member.pod.as_ref().and_then(|p| p.ip.as_deref()) else {
+        return false;
+    };
     let hears = |link: &ReplicaLink| link.host == ip && link.up && link.last_io_seconds.is_some_and(|s| s <= 1);
-    view.others().filter_map(Member::facts).filter_map(Facts::replica_link).any(hears)
+    view.others()
+        .filter_map(Member::facts)
+        .filter_map(Facts::replica_link)
+        .any(hears)
 }
 
 /// The state that status has of this very pod.

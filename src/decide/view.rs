@@ -6,7 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::status::{Elector, Identity};
 use crate::model::cluster::Cluster;
-use crate::model::observed::{Live, Member, Observed, ObjectId};
+use crate::model::observed::{Live, Member, ObjectId, Observed};
 use crate::model::plan::{Authority, Target};
 use crate::model::redis::{Engine, Facts, RoleState};
 use crate::names;
@@ -22,7 +22,12 @@ pub(super) struct View<'a> {
 
 impl<'a> View<'a> {
     pub fn new(cluster: &'a Cluster, observed: &'a Observed, now: Timestamp) -> Self {
-        Self { cluster, observed, now, authority: Authority::from(&observed.status) }
+        Self {
+            cluster,
+            observed,
+            now,
+            authority: Authority::from(&observed.status),
+        }
     }
 
     /// Whether anything may be changed at all.
@@ -70,12 +75,17 @@ impl<'a> View<'a> {
 
     /// The elector entry of a member, by process and data.
     pub fn elector(&self, identity: &Identity) -> Option<&Elector> {
-        self.authority.electors.iter().find(|e| e.uid == identity.uid && e.volume == identity.volume)
+        self.authority
+            .electors
+            .iter()
+            .find(|e| e.uid == identity.uid && e.volume == identity.volume)
     }
 
     /// Whether the child replicates from the parent with a link the operator gave it.
     pub fn attached(&self, child: &Facts, parent: &Member, parent_facts: &Facts, name: &str) -> bool {
-        let Some(ip) = parent.pod.as_ref().and_then(|p| p.ip.as_deref()) else { return false };
+        let Some(ip) = parent.pod.as_ref().and_then(|p| p.ip.as_deref()) else {
+            return false;
+        };
         matches!(child.state(), RoleState::Attached { host } if host == ip)
             && parent_facts.link_users.contains(&names::link_user(name))
     }
@@ -92,7 +102,10 @@ impl<'a> View<'a> {
 
     /// A live object of ours.
     pub fn ours(&self, kind: &'static str, name: &str) -> Option<&'a serde_json::Value> {
-        match self.observed.objects.get(&ObjectId { kind, name: name.to_owned() })? {
+        match self.observed.objects.get(&ObjectId {
+            kind,
+            name: name.to_owned(),
+        })? {
             Live::Ours(body) => Some(body),
             Live::Foreign { .. } => None,
         }

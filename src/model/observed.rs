@@ -40,7 +40,9 @@ impl Observed {
     /// The member on the recorded master's volume, whatever process runs on it.
     pub fn recorded_master(&self) -> Option<&Member> {
         let volume = &self.status.master.as_ref()?.volume;
-        self.members.iter().find(|m| m.claim.as_ref().is_some_and(|c| &c.uid == volume))
+        self.members
+            .iter()
+            .find(|m| m.claim.as_ref().is_some_and(|c| &c.uid == volume))
     }
 
     /// The member of a pod's name.

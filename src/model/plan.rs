@@ -8,9 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::observed::ObjectId;
-use crate::api::status::{
-    Elector, History, Identity, Operation, Quorum, RedisReplicaSetStatus, Role,
-};
+use crate::api::status::{Elector, History, Identity, Operation, Quorum, RedisReplicaSetStatus, Role};
 
 /// What one pass decided.
 #[derive(Clone, Debug, Default)]

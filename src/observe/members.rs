@@ -33,16 +33,29 @@ pub(super) struct Found {
 pub(super) fn find(stores: &Stores, cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>) -> Vec<Found> {
     let controller = owner_of_pods(cluster, objects);
     let ours = |pod: &Pod| {
-        let by = pod.owner_references().iter().find(|o| o.controller == Some(true)).map(|o| o.uid.as_str());
+        let by = pod
+            .owner_references()
+            .iter()
+            .find(|o| o.controller == Some(true))
+            .map(|o| o.uid.as_str());
         by.is_some() && by == controller
     };
-    let pod = |name: &str| stores.pods.get(&cluster.namespace, name).filter(|p| ours(p)).map(|p| pod_facts(&p));
+    let pod = |name: &str| {
+        stores
+            .pods
+            .get(&cluster.namespace, name)
+            .filter(|p| ours(p))
+            .map(|p| pod_facts(&p))
+    };
     let claim = |name: &str| {
         let claim = stores.claims.get(&cluster.namespace, &names::claim(name))?;
         (claim.labels().get(label::SET) == Some(&cluster.name)).then(|| claim_facts(&claim))
     };
     let mut count = cluster.pods();
-    let asked = objects.get(&ObjectId { kind: "StatefulSet", name: names::stateful_set(&cluster.name) });
+    let asked = objects.get(&ObjectId {
+        kind: "StatefulSet",
+        name: names::stateful_set(&cluster.name),
+    });
     if let Some(Live::Ours(body)) = asked {
         count = count.max(u32::try_from(super::stateful_set_facts(body).replicas).unwrap_or(0));
     }
@@ -54,14 +67,22 @@ pub(super) fn find(stores: &Stores, cluster: &Cluster, objects: &BTreeMap<Object
     (0..count)
         .map(|ordinal| {
             let name = names::pod(&cluster.name, ordinal);
-            Found { pod: pod(&name), claim: claim(&name), ordinal, name }
+            Found {
+                pod: pod(&name),
+                claim: claim(&name),
+                ordinal,
+                name,
+            }
         })
         .collect()
 }
 
 /// UID of the set's StatefulSet, which controls its pods.
 fn owner_of_pods<'a>(cluster: &Cluster, objects: &'a BTreeMap<ObjectId, Live>) -> Option<&'a str> {
-    let id = ObjectId { kind: "StatefulSet", name: names::stateful_set(&cluster.name) };
+    let id = ObjectId {
+        kind: "StatefulSet",
+        name: names::stateful_set(&cluster.name),
+    };
     match objects.get(&id)? {
         Live::Ours(body) => body["metadata"]["uid"].as_str(),
         Live::Foreign { .. } => None,
@@ -75,7 +96,9 @@ pub(super) fn targets(
     internal: &InternalSecret,
     directives: &BTreeSet<String>,
 ) -> Vec<Target> {
-    let InternalSecret::Present(credentials) = internal else { return Vec::new() };
+    let InternalSecret::Present(credentials) = internal else {
+        return Vec::new();
+    };
     let target = |member: &Found| {
         let pod = member.pod.as_ref()?;
         Some(Target {
@@ -120,11 +143,19 @@ pub(super) fn with_redis(found: Vec<Found>, seen: &BTreeMap<PodUid, Seen>) -> Ve
 fn pod_facts(pod: &Pod) -> PodFacts {
     let status = pod.status.clone().unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
-    let container = status.container_statuses.unwrap_or_default().into_iter().find(|c| c.name == names::CONTAINER);
+    let container = status
+        .container_statuses
+        .unwrap_or_default()
+        .into_iter()
+        .find(|c| c.name == names::CONTAINER);
     let running = container.as_ref().and_then(|c| c.state.as_ref()?.running.as_ref());
-    let unscheduled = conditions.iter().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let unscheduled = conditions
+        .iter()
+        .find(|c| c.type_ == "PodScheduled" && c.status == "False");
     let trouble = match (unscheduled, &container) {
-        (Some(c), _) => Some(Trouble::Unschedulable(words(c.message.as_deref().unwrap_or("no node yet")))),
+        (Some(c), _) => Some(Trouble::Unschedulable(words(
+            c.message.as_deref().unwrap_or("no node yet"),
+        ))),
         (None, Some(container)) => trouble(container),
         (None, None) => None,
     };
@@ -140,7 +171,10 @@ fn pod_facts(pod: &Pod) -> PodFacts {
         config_revision: pod.annotations().get(annotation::CONFIG_REVISION).cloned(),
         role: pod.labels().get(label::ROLE).cloned(),
         in_sync: pod.labels().get(label::IN_SYNC).is_some_and(|v| v == "true"),
-        gate: conditions.iter().find(|c| c.type_ == names::READINESS_GATE).map(|c| c.status == "True"),
+        gate: conditions
+            .iter()
+            .find(|c| c.type_ == names::READINESS_GATE)
+            .map(|c| c.status == "True"),
     }
 }
 
@@ -151,14 +185,24 @@ fn trouble(container: &ContainerStatus) -> Option<Trouble> {
         let t = s.terminated.as_ref()?;
         let said = t.message.clone().filter(|m| !m.trim().is_empty());
         let why = said.or_else(|| t.reason.clone()).unwrap_or_default();
-        Some(Trouble::Terminated(words(&format!("exit code {}: {}", t.exit_code, why.trim()))))
+        Some(Trouble::Terminated(words(&format!(
+            "exit code {}: {}",
+            t.exit_code,
+            why.trim()
+        ))))
     };
     if let Some(waiting) = &state.waiting {
         let reason = waiting.reason.as_deref().unwrap_or_default();
         let said = format!("{reason}: {}", waiting.message.as_deref().unwrap_or_default());
         return match reason {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => Some(Trouble::ImagePull(words(&said))),
-            "CrashLoopBackOff" => container.last_state.as_ref().and_then(ended).or(Some(Trouble::Waiting(words(&said)))),
+            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+                Some(Trouble::ImagePull(words(&said)))
+            }
+            "CrashLoopBackOff" => container
+                .last_state
+                .as_ref()
+                .and_then(ended)
+                .or(Some(Trouble::Waiting(words(&said)))),
             "ContainerCreating" | "PodInitializing" => None,
             _ => Some(Trouble::Waiting(words(&said))),
         };
@@ -170,7 +214,12 @@ fn trouble(container: &ContainerStatus) -> Option<Trouble> {
 fn words(text: &str) -> String {
     let clean: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let tail = clean.len().saturating_sub(WORDS);
-    clean[tail..].iter().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+    clean[tail..]
+        .iter()
+        .collect::<String>()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn claim_facts(claim: &PersistentVolumeClaim) -> ClaimFacts {

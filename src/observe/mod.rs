@@ -43,11 +43,17 @@ pub async fn observe(
     set: &RedisReplicaSet,
     memory: &mut Memory,
 ) -> Observed {
-    let key = SetKey { namespace: cluster.namespace.clone(), name: cluster.name.clone() };
+    let key = SetKey {
+        namespace: cluster.namespace.clone(),
+        name: cluster.name.clone(),
+    };
     memory.secrets.refresh(client, cluster).await;
     let objects = objects::live(client, stores, cluster).await;
     let found = members::find(stores, cluster, &objects);
-    probes.keep(&key, members::targets(cluster, &found, &memory.secrets.internal, &probed_directives(cluster)));
+    probes.keep(
+        &key,
+        members::targets(cluster, &found, &memory.secrets.internal, &probed_directives(cluster)),
+    );
     let seen = probes.look(&key);
     Observed {
         status: set.status.clone().unwrap_or_default(),
@@ -65,7 +71,10 @@ pub async fn observe(
 
 /// What the probes ask each server for: the directives whose values the set has an opinion on.
 fn probed_directives(cluster: &Cluster) -> BTreeSet<String> {
-    crate::build::conf::live_values(cluster).unwrap_or_default().into_keys().collect()
+    crate::build::conf::live_values(cluster)
+        .unwrap_or_default()
+        .into_keys()
+        .collect()
 }
 
 /// Pods that the VIP's EndpointSlices show.
@@ -76,17 +85,30 @@ fn vip_pods(stores: &Stores, cluster: &Cluster) -> BTreeSet<String> {
             && slice.labels().get("kubernetes.io/service-name") == Some(&vip)
     };
     let slices = stores.slices.all();
-    let endpoints = slices.iter().filter(|s| of_vip(s)).flat_map(|s| s.endpoints.iter().flatten());
+    let endpoints = slices
+        .iter()
+        .filter(|s| of_vip(s))
+        .flat_map(|s| s.endpoints.iter().flatten());
     endpoints.filter_map(|e| e.target_ref.as_ref()?.name.clone()).collect()
 }
 
 /// The StatefulSet's numbers from its JSON.
 pub(super) fn stateful_set_facts(body: &serde_json::Value) -> StatefulSetFacts {
     let volumes = body["spec"]["template"]["spec"]["volumes"].as_array();
-    let sources = volumes.into_iter().flatten().filter_map(|v| v["projected"]["sources"].as_array()).flatten();
+    let sources = volumes
+        .into_iter()
+        .flatten()
+        .filter_map(|v| v["projected"]["sources"].as_array())
+        .flatten();
     StatefulSetFacts {
-        replicas: body["spec"]["replicas"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
+        replicas: body["spec"]["replicas"]
+            .as_i64()
+            .and_then(|n| i32::try_from(n).ok())
+            .unwrap_or(0),
         update_revision: body["status"]["updateRevision"].as_str().map(str::to_owned),
-        config_map: sources.filter_map(|s| s["configMap"]["name"].as_str()).map(str::to_owned).next(),
+        config_map: sources
+            .filter_map(|s| s["configMap"]["name"].as_str())
+            .map(str::to_owned)
+            .next(),
     }
 }

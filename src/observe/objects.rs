@@ -48,11 +48,19 @@ pub(super) async fn live(client: &Client, stores: &Stores, cluster: &Cluster) ->
 
 /// Names of the set's objects; its redis.conf by the revision that is wanted now.
 fn ids(cluster: &Cluster) -> Vec<ObjectId> {
-    let mut ids: Vec<_> =
-        build::ids(cluster).into_iter().map(|(kind, name)| ObjectId { kind: kind.as_str(), name }).collect();
+    let mut ids: Vec<_> = build::ids(cluster)
+        .into_iter()
+        .map(|(kind, name)| ObjectId {
+            kind: kind.as_str(),
+            name,
+        })
+        .collect();
     if let Ok(conf) = build::conf::build(cluster) {
         let name = names::config_map(&cluster.name, &conf.revision);
-        ids.push(ObjectId { kind: build::Kind::ConfigMap.as_str(), name });
+        ids.push(ObjectId {
+            kind: build::Kind::ConfigMap.as_str(),
+            name,
+        });
     }
     ids
 }
@@ -65,11 +73,21 @@ where
         o.namespace().as_deref() == Some(&cluster.namespace) && o.labels().get(names::label::SET) == Some(&cluster.name)
     };
     let ids = ids(cluster);
-    let named = ids.iter().filter(|id| id.kind == kind).filter_map(|id| store.get(&cluster.namespace, &id.name));
+    let named = ids
+        .iter()
+        .filter(|id| id.kind == kind)
+        .filter_map(|id| store.get(&cluster.namespace, &id.name));
     let labelled = store.all().into_iter().filter(|o| of_set(o));
     for object in named.chain(labelled) {
-        let id = ObjectId { kind, name: object.name_any() };
-        found.entry(id).or_insert_with(|| classify(cluster, object.meta(), || serde_json::to_value(object.as_ref()).unwrap_or_default()));
+        let id = ObjectId {
+            kind,
+            name: object.name_any(),
+        };
+        found.entry(id).or_insert_with(|| {
+            classify(cluster, object.meta(), || {
+                serde_json::to_value(object.as_ref()).unwrap_or_default()
+            })
+        });
     }
 }
 
@@ -78,32 +96,55 @@ async fn ask(client: &Client, cluster: &Cluster, id: ObjectId) -> Option<(Object
     match tokio::time::timeout(READ, api.get_opt(&id.name)).await {
         Ok(Ok(object)) => {
             let object = object?;
-            let live = classify(cluster, &object.metadata, || serde_json::to_value(&object).unwrap_or_default());
+            let live = classify(cluster, &object.metadata, || {
+                serde_json::to_value(&object).unwrap_or_default()
+            });
             Some((id, live))
         }
         // Unknown is not absent: nothing is created over an object that could not be read.
-        Ok(Err(error)) => Some((id, Live::Foreign { owner: format!("it could not be read: {error}") })),
-        Err(_) => Some((id, Live::Foreign { owner: "it could not be read within a second".into() })),
+        Ok(Err(error)) => Some((
+            id,
+            Live::Foreign {
+                owner: format!("it could not be read: {error}"),
+            },
+        )),
+        Err(_) => Some((
+            id,
+            Live::Foreign {
+                owner: "it could not be read within a second".into(),
+            },
+        )),
     }
 }
 
 fn classify(cluster: &Cluster, meta: &ObjectMeta, body: impl FnOnce() -> Value) -> Live {
     match owner(meta) {
         Some((uid, _)) if uid == cluster.uid => Live::Ours(body()),
-        Some((_, owner)) => Live::Foreign { owner: format!("controlled by {owner}") },
-        None => Live::Foreign { owner: "it has no owner".into() },
+        Some((_, owner)) => Live::Foreign {
+            owner: format!("controlled by {owner}"),
+        },
+        None => Live::Foreign {
+            owner: "it has no owner".into(),
+        },
     }
 }
 
 /// UID and name of an object's controller.
 pub fn owner(meta: &ObjectMeta) -> Option<(String, String)> {
-    let owner = meta.owner_references.as_ref()?.iter().find(|o| o.controller == Some(true))?;
+    let owner = meta
+        .owner_references
+        .as_ref()?
+        .iter()
+        .find(|o| o.controller == Some(true))?;
     Some((owner.uid.clone(), format!("{} {}", owner.kind, owner.name)))
 }
 
 /// The set's StatefulSet, if it is ours.
 pub(super) fn stateful_set(cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>) -> Option<StatefulSetFacts> {
-    match objects.get(&ObjectId { kind: "StatefulSet", name: names::stateful_set(&cluster.name) })? {
+    match objects.get(&ObjectId {
+        kind: "StatefulSet",
+        name: names::stateful_set(&cluster.name),
+    })? {
         Live::Ours(body) => Some(super::stateful_set_facts(body)),
         Live::Foreign { .. } => None,
     }

@@ -35,7 +35,12 @@ pub struct SecretCache {
 
 impl Default for SecretCache {
     fn default() -> Self {
-        Self { internal: InternalSecret::Unknown, app: AppSecret::Unknown, read: None, source: None }
+        Self {
+            internal: InternalSecret::Unknown,
+            app: AppSecret::Unknown,
+            read: None,
+            source: None,
+        }
     }
 }
 
@@ -47,7 +52,10 @@ impl SecretCache {
 
     /// Reads both Secrets if the last answer is too old.
     pub async fn refresh(&mut self, client: &Client, cluster: &Cluster) {
-        let good = matches!((&self.internal, &self.app), (InternalSecret::Present(_), AppSecret::Present { .. }));
+        let good = matches!(
+            (&self.internal, &self.app),
+            (InternalSecret::Present(_), AppSecret::Present { .. })
+        );
         let lifetime = if good { FRESH } else { RETRY };
         let source = source(cluster);
         if self.source.as_ref() == Some(&source) && self.read.is_some_and(|at| at.elapsed() < lifetime) {
@@ -107,13 +115,23 @@ fn internal_secret(cluster: &Cluster, answer: Answer) -> InternalSecret {
         None => return InternalSecret::Unusable("it has no owner".into()),
     }
     let data = secret.data.unwrap_or_default();
-    let value = |key: &str| data.get(key).map(|ByteString(bytes)| bytes.clone()).filter(|bytes| !bytes.is_empty());
-    match (value(internal_key::OPERATOR), value(internal_key::PROBE), value(internal_key::LINK)) {
+    let value = |key: &str| {
+        data.get(key)
+            .map(|ByteString(bytes)| bytes.clone())
+            .filter(|bytes| !bytes.is_empty())
+    };
+    match (
+        value(internal_key::OPERATOR),
+        value(internal_key::PROBE),
+        value(internal_key::LINK),
+    ) {
         (Some(operator), Some(probe), Some(link_key)) => InternalSecret::Present(Credentials {
             operator: Secret::new(operator),
             probe: Secret::new(probe),
             link_key: Secret::new(link_key),
-            acl: value(internal_key::ACL).and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default(),
+            acl: value(internal_key::ACL)
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .unwrap_or_default(),
         }),
         _ => InternalSecret::Unusable("keys are missing; restore them from a backup, or remove it and the pods".into()),
     }
@@ -134,6 +152,8 @@ fn app_secret(cluster: &Cluster, key: &str, answer: Answer) -> AppSecret {
         None => AppSecret::Unusable(Unusable::KeyMissing),
         Some(ByteString(bytes)) if bytes.is_empty() => AppSecret::Unusable(Unusable::Empty),
         Some(ByteString(bytes)) if bytes.len() > LONGEST => AppSecret::Unusable(Unusable::TooLong(bytes.len())),
-        Some(ByteString(bytes)) => AppSecret::Present { sha256: hex::encode(Sha256::digest(bytes)) },
+        Some(ByteString(bytes)) => AppSecret::Present {
+            sha256: hex::encode(Sha256::digest(bytes)),
+        },
     }
 }

@@ -112,17 +112,28 @@ where
     tasks.spawn(async move {
         let mut stream = std::pin::pin!(stream);
         while let Some(object) = stream.next().await {
-            if let (Some(set), Some(namespace)) = (object.labels().get(names::label::SET), ResourceExt::namespace(&object)) {
-                let _ = wake.send(SetKey { namespace, name: set.clone() });
+            if let (Some(set), Some(namespace)) =
+                (object.labels().get(names::label::SET), ResourceExt::namespace(&object))
+            {
+                let _ = wake.send(SetKey {
+                    namespace,
+                    name: set.clone(),
+                });
             }
         }
     });
-    Newest { store, replies: Arc::default() }
+    Newest {
+        store,
+        replies: Arc::default(),
+    }
 }
 
 /// Of a pod's spec only the node is read; a store of whole pods costs seven times as much (FACTS.md 7.1).
 fn trim_pod(pod: &mut Pod) {
-    pod.spec = pod.spec.take().map(|spec| PodSpec { node_name: spec.node_name, ..PodSpec::default() });
+    pod.spec = pod.spec.take().map(|spec| PodSpec {
+        node_name: spec.node_name,
+        ..PodSpec::default()
+    });
 }
 
 /// A store, and replies of our own writes that it may not have seen yet.
@@ -145,7 +156,10 @@ where
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         match replies.get(&reference) {
             Some((at, reply)) if at.elapsed() < REPLY_LIFETIME => {
-                if stored.as_ref().is_none_or(|s| version(s.as_ref()) < version(reply.as_ref())) {
+                if stored
+                    .as_ref()
+                    .is_none_or(|s| version(s.as_ref()) < version(reply.as_ref()))
+                {
                     return Some(reply.clone());
                 }
             }
@@ -186,5 +200,10 @@ where
 
 /// Resource versions of one kind grow (KEP-5504); an unreadable one counts as oldest.
 pub fn version<K: Resource>(object: &K) -> u128 {
-    object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+    object
+        .meta()
+        .resource_version
+        .as_deref()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(0)
 }

@@ -318,7 +318,10 @@ async fn configuration_is_set_all_or_none() {
         };
         let error = roles::set_config(&redis, &values("nonsense")).await.unwrap_err();
         assert!(!error.possibly_executed());
-        assert_eq!(redis.look().await.unwrap().managed["repl-timeout"].as_deref(), Some("15"));
+        assert_eq!(
+            redis.look().await.unwrap().managed["repl-timeout"].as_deref(),
+            Some("15")
+        );
         let facts = roles::set_config(&redis, &values("allkeys-lru")).await.unwrap();
         let shown: BTreeMap<_, _> = values("allkeys-lru").into_iter().map(|(k, v)| (k, Some(v))).collect();
         assert_eq!(facts.managed, shown);

@@ -69,7 +69,11 @@ impl Group {
         let mut found = Vec::new();
         walk(&register().join(&self.0), &mut |dir| {
             let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-            found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+            found.extend(
+                text.lines()
+                    .filter_map(|line| line.parse::<i32>().ok())
+                    .filter(|pid| *pid > 0),
+            );
         });
         found
     }
@@ -129,7 +133,9 @@ impl Group {
                 let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
             }
             if Instant::now() >= end {
-                return Err(Error::State(format!("processes {pids:?} do not die; see `ps -fp` about them")));
+                return Err(Error::State(format!(
+                    "processes {pids:?} do not die; see `ps -fp` about them"
+                )));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -169,7 +175,11 @@ fn remove_dir(dir: &Path) -> Result<()> {
 /// The one hierarchy whose membership is the register: `freezer`, or the only one of cgroup v2.
 fn register() -> PathBuf {
     let v1 = Path::new(ROOT).join("freezer");
-    if v1.join("cgroup.procs").exists() { v1 } else { PathBuf::from(ROOT) }
+    if v1.join("cgroup.procs").exists() {
+        v1
+    } else {
+        PathBuf::from(ROOT)
+    }
 }
 
 fn hierarchies() -> Vec<PathBuf> {
@@ -178,13 +188,17 @@ fn hierarchies() -> Vec<PathBuf> {
         return vec![root];
     }
     let entries = fs::read_dir(&root).into_iter().flatten().flatten();
-    let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path());
+    let dirs = entries
+        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+        .map(|e| e.path());
     dirs.filter(|dir| dir.join("cgroup.procs").exists()).collect()
 }
 
 /// cgroup v2 hands a controller down only where the parent says so.
 fn enable_controllers(dir: &Path) {
-    let Ok(available) = fs::read_to_string(dir.join("cgroup.controllers")) else { return };
+    let Ok(available) = fs::read_to_string(dir.join("cgroup.controllers")) else {
+        return;
+    };
     for controller in available.split_whitespace() {
         let _ = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
     }

@@ -27,7 +27,12 @@ impl Daemon {
     pub(crate) fn control_plane(name: &str, program: &Path, args: &[String]) -> Self {
         let mut words = vec![program.display().to_string()];
         words.extend_from_slice(args);
-        Self { name: name.to_owned(), group: Group::of(name), namespace: network::CONTROL_PLANE.to_owned(), words }
+        Self {
+            name: name.to_owned(),
+            group: Group::of(name),
+            namespace: network::CONTROL_PLANE.to_owned(),
+            words,
+        }
     }
 
     /// Starts it unless it runs. Returns whether it was started.
@@ -38,16 +43,35 @@ impl Daemon {
         self.group.create()?;
         let log = places.log(&self.name);
         make_dir(&places.state.join("log"))?;
-        let out = OpenOptions::new().create(true).append(true).open(&log).at("open", &log)?;
+        let out = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .at("open", &log)?;
         let err = out.try_clone().at("open", &log)?;
         let mut command = registered(&self.group);
-        command.args(["setsid", "--fork", "nsenter"]).arg(format!("--net={}", network::file(&self.namespace).display()));
-        command.arg("--").args(&self.words).current_dir(&places.state).env("TMPDIR", scratch(places)?);
-        let status = command.stdin(Stdio::null()).stdout(out).stderr(err).status().at("run", &self.name)?;
+        command
+            .args(["setsid", "--fork", "nsenter"])
+            .arg(format!("--net={}", network::file(&self.namespace).display()));
+        command
+            .arg("--")
+            .args(&self.words)
+            .current_dir(&places.state)
+            .env("TMPDIR", scratch(places)?);
+        let status = command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .status()
+            .at("run", &self.name)?;
         if status.success() {
             return Ok(true);
         }
-        Err(Error::Failed { program: self.name.clone(), status: status.to_string(), output: String::new() })
+        Err(Error::Failed {
+            program: self.name.clone(),
+            status: status.to_string(),
+            output: String::new(),
+        })
     }
 }
 
@@ -62,10 +86,13 @@ pub(crate) fn registered(group: &Group) -> Command {
 pub(crate) fn pid_of(group: &Group, program: &str) -> Result<i32> {
     // The kernel keeps the first 15 characters of a program's name.
     let short: String = program.chars().take(15).collect();
-    let named = |pid: &i32| {
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == short)
-    };
-    group.pids().into_iter().find(named).ok_or_else(|| Error::State(format!("{program} does not run")))
+    let named =
+        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == short);
+    group
+        .pids()
+        .into_iter()
+        .find(named)
+        .ok_or_else(|| Error::State(format!("{program} does not run")))
 }
 
 fn scratch(places: &Places) -> Result<PathBuf> {

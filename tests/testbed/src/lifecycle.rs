@@ -41,7 +41,13 @@ impl Lock {
         preflight::root()?;
         let mut told = false;
         loop {
-            let file = File::options().create(true).truncate(false).read(true).write(true).open(LOCK).at("open", LOCK)?;
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .read(true)
+                .write(true)
+                .open(LOCK)
+                .at("open", LOCK)?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => {
                     let lock = Self(lock);
@@ -125,7 +131,10 @@ fn build_and_start(places: &Places, options: Options) -> Result<()> {
     state.save(places)?;
     let nodes = state.nodes.len();
     if changed {
-        say(&format!("{nodes} nodes Ready after {:.1} s", begun.elapsed().as_secs_f32()));
+        say(&format!(
+            "{nodes} nodes Ready after {:.1} s",
+            begun.elapsed().as_secs_f32()
+        ));
     } else {
         say(&format!("everything runs already: {nodes} nodes"));
     }
@@ -149,7 +158,9 @@ fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
         kubectl::apply(places, &addons::manifest(places)?)?;
     }
     let log = places.log(&format!("{}-kubelet", state.nodes[0]));
-    wait_until("all nodes to be Ready", Duration::from_secs(90), &log, || all_ready(places, state.nodes.len()))?;
+    wait_until("all nodes to be Ready", Duration::from_secs(90), &log, || {
+        all_ready(places, state.nodes.len())
+    })?;
     Ok(changed)
 }
 
@@ -216,5 +227,8 @@ fn unmount_below(places: &Places) -> Result<()> {
 pub(crate) fn mounts_below(places: &Places) -> Vec<String> {
     let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(1));
-    points.filter(|point| std::path::Path::new(point).starts_with(&places.state)).map(str::to_owned).collect()
+    points
+        .filter(|point| std::path::Path::new(point).starts_with(&places.state))
+        .map(str::to_owned)
+        .collect()
 }

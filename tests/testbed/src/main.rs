@@ -71,13 +71,27 @@ fn run(verb: Verb) -> Result<()> {
         }
         Verb::Down => {
             let there = Testbed::down()?;
-            println!("{}", if there { "the testbed is gone" } else { "there was no testbed" });
+            println!(
+                "{}",
+                if there {
+                    "the testbed is gone"
+                } else {
+                    "there was no testbed"
+                }
+            );
             Ok(())
         }
         Verb::Status => status(),
         Verb::Exec { command } => {
-            let source = Testbed::attach()?.command_in_cluster(&command[0]).args(&command[1..]).exec();
-            Err(Error::Io { what: "run", path: command[0].clone().into(), source })
+            let source = Testbed::attach()?
+                .command_in_cluster(&command[0])
+                .args(&command[1..])
+                .exec();
+            Err(Error::Io {
+                what: "run",
+                path: command[0].clone().into(),
+                source,
+            })
         }
         Verb::Node { name, action } => node(&name, action),
     }

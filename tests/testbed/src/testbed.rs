@@ -62,7 +62,11 @@ impl Testbed {
     /// # Errors
     /// If no testbed is up.
     pub fn nodes(&self) -> Result<Vec<Node>> {
-        State::load(&self.places)?.nodes.iter().map(|name| Node::new(&self.places, name)).collect()
+        State::load(&self.places)?
+            .nodes
+            .iter()
+            .map(|name| Node::new(&self.places, name))
+            .collect()
     }
 
     /// The node of this name.
@@ -72,9 +76,10 @@ impl Testbed {
     pub fn node(&self, name: &str) -> Result<Node> {
         let nodes = self.nodes()?;
         let names: Vec<_> = nodes.iter().map(|node| node.name().to_owned()).collect();
-        nodes.into_iter().find(|node| node.name() == name).ok_or_else(|| {
-            crate::Error::Unsuitable(format!("there is no node {name}; there are {}", names.join(", ")))
-        })
+        nodes
+            .into_iter()
+            .find(|node| node.name() == name)
+            .ok_or_else(|| crate::Error::Unsuitable(format!("there is no node {name}; there are {}", names.join(", "))))
     }
 
     /// Runs kubectl as the administrator and returns what it printed.

@@ -1,0 +1,342 @@
+//! Every rule of the API at its limits: what just passes, and the sentence for what just does not.
+
+use serde_json::{Value, json};
+
+use crate::bad_input::refusals;
+
+fn set(spec: Value) -> Value {
+    let mut object = json!({
+        "apiVersion": "redisreplicaset.dev/v1alpha1", "kind": "RedisReplicaSet",
+        "metadata": {"name": "cache"}, "spec": {"image": "redis:8.2"},
+    });
+    object["spec"]
+        .as_object_mut()
+        .unwrap()
+        .extend(spec.as_object().unwrap().clone());
+    object
+}
+
+pub fn messages(spec: Value) -> Vec<String> {
+    refusals(&set(spec), None)
+        .into_iter()
+        .map(|error| error.message)
+        .collect()
+}
+
+fn assert_said(spec: Value, expected: &[&str]) {
+    assert_eq!(messages(spec.clone()), expected, "{spec}");
+}
+
+fn memory(limit: &str, config: Value) -> Value {
+    json!({"resources": {"limits": {"memory": limit}}, "config": config})
+}
+
+#[test]
+fn a_name_has_at_most_40_characters_and_the_form_of_a_label() {
+    let said = |name: &str| {
+        let mut object = set(json!({}));
+        object["metadata"]["name"] = name.into();
+        refusals(&object, None)
+            .into_iter()
+            .map(|error| error.message)
+            .collect::<Vec<_>>()
+    };
+    for name in ["a", "a1", "a-b", &"a".repeat(40)] {
+        assert!(said(name).is_empty(), "{name}");
+    }
+    for name in ["1a", "a-", "-a", "a.b", "A", "a_b"] {
+        assert_eq!(
+            said(name),
+            ["metadata.name must be a DNS-1035 label: it becomes a Service name"],
+            "{name}"
+        );
+    }
+    assert_eq!(said(&"a".repeat(41)), ["metadata.name must be at most 40 characters"]);
+}
+
+#[test]
+fn a_limit_of_memory_is_at_least_64_mi() {
+    for limit in ["64Mi", "67108864", "1Gi", "0.1Gi"] {
+        assert_said(memory(limit, json!({})), &[]);
+    }
+    for limit in ["63Mi", "64M", "67108863", "100m"] {
+        assert_said(memory(limit, json!({})), &["limits.memory must be at least 64Mi"]);
+    }
+    assert_said(json!({"resources": {"limits": {"memory": 67_108_864}}}), &[]);
+    assert_said(
+        json!({"resources": {"limits": {"memory": 67_108_863}}}),
+        &["limits.memory must be at least 64Mi"],
+    );
+}
+
+#[test]
+fn a_request_is_at_most_its_limit() {
+    let resources = |requests: Value, limits: Value| json!({"resources": {"requests": requests, "limits": limits}});
+    assert_said(resources(json!({"cpu": "1"}), json!({"cpu": "1000m"})), &[]);
+    assert_said(resources(json!({"cpu": 2}), json!({"memory": "1Gi"})), &[]);
+    assert_said(
+        resources(json!({"cpu": "1001m"}), json!({"cpu": 1})),
+        &["requests.cpu is above its limit"],
+    );
+    assert_said(
+        resources(
+            json!({"memory": "2Gi", "cpu": "1"}),
+            json!({"memory": "2000M", "cpu": "1"}),
+        ),
+        &["requests.memory is above its limit"],
+    );
+}
+
+#[test]
+fn maxmemory_is_below_the_limit_of_memory_in_every_unit_of_redis() {
+    let above = &["config.maxmemory must be below resources.limits.memory"];
+    for fits in [
+        "0",
+        "1073741823",
+        "1073741823b",
+        "1048575kb",
+        "1023mb",
+        "1g",
+        "1G",
+        "1000m",
+        "1000000K",
+        "75%",
+        "",
+    ] {
+        assert_said(memory("1Gi", json!({"maxmemory": fits})), &[]);
+    }
+    for exceeds in [
+        "1073741824",
+        "1073741824B",
+        "1048576kb",
+        "1024mb",
+        "1024MB",
+        "1gb",
+        "1Gb",
+        "2g",
+        "1074m",
+    ] {
+        assert_said(memory("1Gi", json!({"maxmemory": exceeds})), above);
+    }
+    assert_said(json!({"config": {"maxmemory": "9gb"}}), &[]);
+    assert_said(
+        json!({"config": {"maxmemory": "9gb"}, "resources": {"limits": {"cpu": "1"}}}),
+        &[],
+    );
+}
+
+#[test]
+fn a_volume_has_128_mi_to_64_ti_and_only_grows() {
+    let range = "storage.size must be between 128Mi and 64Ti";
+    for size in [json!("128Mi"), json!("64Ti"), json!(134_217_728), json!("0.5Gi")] {
+        assert_said(json!({"storage": {"size": size}}), &[]);
+    }
+    for size in [
+        json!("127Mi"),
+        json!("65Ti"),
+        json!(134_217_727),
+        json!("-1Gi"),
+        json!("0"),
+    ] {
+        assert_said(json!({"storage": {"size": size}}), &[range]);
+    }
+    let change = |old: &str, new: &str| {
+        let sized = |size: &str| set(json!({"storage": {"size": size}}));
+        let found = refusals(&sized(new), Some(&sized(old)));
+        found.into_iter().map(|error| error.message).collect::<Vec<_>>()
+    };
+    assert!(change("1Gi", "1Gi").is_empty());
+    assert!(change("1Gi", "1024Mi").is_empty());
+    assert!(change("1Gi", "2Gi").is_empty());
+    assert_eq!(change("1Gi", "1023Mi"), ["storage.size cannot be reduced (was 1Gi)"]);
+}
+
+#[test]
+fn class_and_access_mode_of_volumes_stay() {
+    let change = |old: Value, new: Value| {
+        let found = refusals(&set(json!({"storage": new})), Some(&set(json!({"storage": old}))));
+        found.into_iter().map(|error| error.message).collect::<Vec<_>>()
+    };
+    let immutable = ["storageClassName and accessMode are immutable; make a new set and move the data"];
+    assert!(change(json!({}), json!({"size": "2Gi"})).is_empty());
+    assert!(change(json!({"storageClassName": "a"}), json!({"storageClassName": "a"})).is_empty());
+    assert!(change(json!({}), json!({"accessMode": "ReadWriteOnce"})).is_empty());
+    assert_eq!(
+        change(json!({"storageClassName": "a"}), json!({"storageClassName": "b"})),
+        immutable
+    );
+    assert_eq!(change(json!({"storageClassName": "a"}), json!({})), immutable);
+    assert_eq!(change(json!({}), json!({"storageClassName": "a"})), immutable);
+    assert_eq!(change(json!({}), json!({"accessMode": "ReadWriteOncePod"})), immutable);
+}
+
+/// As the design has them; the code keeps its own list.
+const MANAGED: &str = "
+    dir dbfilename appendfilename appenddirname aof-use-rdb-preamble aclfile masterauth masteruser primaryauth
+    primaryuser replicaof slaveof port tls-port tls-cert-file tls-replication bind bind-source-addr unixsocket
+    protected-mode daemonize supervised pidfile logfile cluster-enabled replica-announce-ip
+    replica-announce-port slave-announce-ip slave-announce-port replica-read-only slave-read-only
+    replica-serve-stale-data slave-serve-stale-data replica-priority slave-priority min-replicas-to-write
+    min-replicas-max-lag min-slaves-to-write min-slaves-max-lag repl-timeout repl-ping-replica-period
+    repl-ping-slave-period repl-backlog-size repl-backlog-ttl repl-diskless-sync-max-replicas shutdown-timeout
+    shutdown-on-sigterm
+";
+const FORBIDDEN: &str = "
+    include loadmodule rename-command enable-debug-command enable-module-command enable-protected-configs
+    proc-title-template syslog-enabled syslog-ident syslog-facility oom-score-adj oom-score-adj-values
+    unixsocketperm unixsocketgroup rdma-bind rdma-port
+";
+const FREE: &str = "
+    maxmemory maxmemory-policy save timeout tcp-keepalive databases maxclients loglevel
+    client-output-buffer-limit auto-aof-rewrite-percentage no-appendfsync-on-rewrite aof-load-truncated
+    repl-diskless-sync repl-diskless-load lua-time-limit notify-keyspace-events lazyfree-lazy-eviction
+    hash-max-listpack-entries io-threads active-defrag-ignore-bytes slowlog-log-slower-than
+";
+
+#[test]
+fn every_directive_of_the_operator_is_refused_by_name_and_the_rest_is_free() {
+    let said = |key: &str| messages(json!({"config": {key: "1"}}));
+    for key in MANAGED.split_whitespace() {
+        assert_eq!(said(key), [format!("config key \"{key}\" is managed by the operator")]);
+    }
+    for key in FORBIDDEN.split_whitespace() {
+        assert_eq!(said(key), [format!("config key \"{key}\" is not allowed")]);
+    }
+    for key in FREE.split_whitespace() {
+        assert!(said(key).is_empty(), "{key}");
+    }
+    for (key, field) in [
+        ("appendonly", "persistence (it is always on)"),
+        ("appendfsync", "persistence.appendFsync"),
+        ("requirepass", "auth.secretRef"),
+        ("user", "auth.username"),
+    ] {
+        assert_eq!(
+            said(key),
+            [format!(
+                "config key \"{key}\" is managed by the operator; use spec.{field}"
+            )]
+        );
+    }
+}
+
+#[test]
+fn a_key_of_config_has_the_form_of_a_directive() {
+    let form = "config keys are redis.conf directives: lower-case letters, digits and '-', at most 64 characters";
+    for key in ["a", "a1", "a-b-", &"a".repeat(64)] {
+        assert_said(json!({"config": {key: "1"}}), &[]);
+    }
+    for key in ["", "A", "1a", "-a", "a b", "a\nb", "a_b", "#a", "ä", &"a".repeat(65)] {
+        assert_said(json!({"config": {key: "1"}}), &[form]);
+    }
+}
+
+#[test]
+fn the_names_of_our_own_users_are_reserved_and_default_is_not() {
+    for name in ["app", "default", "rrs", "rr-s", "a.b_c-D9"] {
+        assert_said(json!({"auth": {"username": name}}), &[]);
+    }
+    for name in ["rrs-operator", "rrs-probe", "rrs-link-cache-0", "rrs-"] {
+        assert_said(
+            json!({"auth": {"username": name}}),
+            &[&format!("user name \"{name}\" is reserved")],
+        );
+    }
+}
+
+#[test]
+fn fields_of_a_service_fit_its_type() {
+    let both = ["master", "replicas"];
+    let said = |spec: Value, expected: &[&str]| {
+        for service in both {
+            assert_said(json!({"services": {service: {"spec": spec}}}), expected);
+        }
+    };
+    let balancer = "loadBalancerClass and loadBalancerSourceRanges need type LoadBalancer";
+    let outside = "nodePort and externalTrafficPolicy need type NodePort or LoadBalancer";
+    let cidr = "loadBalancerSourceRanges must be CIDRs such as 10.0.0.0/8";
+    said(json!({}), &[]);
+    said(
+        json!({"type": "NodePort", "nodePort": 30000, "externalTrafficPolicy": "Local"}),
+        &[],
+    );
+    said(
+        json!({"type": "LoadBalancer", "loadBalancerClass": "a", "nodePort": 30000}),
+        &[],
+    );
+    said(
+        json!({"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8", "fd00::/8"]}),
+        &[],
+    );
+    said(json!({"loadBalancerClass": "a"}), &[balancer]);
+    said(
+        json!({"type": "NodePort", "loadBalancerSourceRanges": ["10.0.0.0/8"]}),
+        &[balancer],
+    );
+    said(json!({"nodePort": 30000}), &[outside]);
+    said(json!({"externalTrafficPolicy": "Cluster"}), &[outside]);
+    for wrong in ["10.0.0.1", "10.0.0.0/33", "example.com", ""] {
+        said(
+            json!({"type": "LoadBalancer", "loadBalancerSourceRanges": [wrong]}),
+            &[cidr],
+        );
+    }
+    let families = "two ipFamilies need ipFamilyPolicy PreferDualStack or RequireDualStack";
+    said(json!({"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6"]}), &[]);
+    said(json!({"ipFamilies": ["IPv6", "IPv4"]}), &[]);
+    said(
+        json!({"ipFamilyPolicy": "SingleStack", "ipFamilies": ["IPv6", "IPv4"]}),
+        &[families],
+    );
+}
+
+#[test]
+fn the_lag_of_a_replica_is_a_second_to_an_hour() {
+    for lag in ["1s", "1000ms", "59m60s", "1h"] {
+        assert_said(json!({"services": {"replicas": {"maxLag": lag}}}), &[]);
+    }
+    for lag in ["0s", "999ms", "1h1ms", "99999h"] {
+        assert_said(
+            json!({"services": {"replicas": {"maxLag": lag}}}),
+            &["services.replicas.maxLag must be between 1s and 1h"],
+        );
+    }
+}
+
+#[test]
+fn keys_of_metadata_are_names_that_are_not_ours() {
+    let ours = "keys under redisreplicaset.dev/, app.kubernetes.io/ and argocd.argoproj.io/ are reserved";
+    let places: [fn(Value) -> Value; 4] = [
+        |metadata| json!({"commonMetadata": metadata}),
+        |metadata| json!({"services": {"master": {"metadata": metadata}}}),
+        |metadata| json!({"services": {"replicas": {"metadata": metadata}}}),
+        |metadata| json!({"template": {"metadata": metadata}}),
+    ];
+    for place in places {
+        for (map, form) in [
+            ("labels", "label keys must be names such as team or example.com/team"),
+            (
+                "annotations",
+                "annotation keys must be names such as team or example.com/team",
+            ),
+        ] {
+            for key in ["team", "example.com/team", "kubernetes.io/x", "redisreplicaset.dev"] {
+                assert_said(place(json!({map: {key: "a"}})), &[]);
+            }
+            for key in [
+                "redisreplicaset.dev/set",
+                "app.kubernetes.io/name",
+                "argocd.argoproj.io/instance",
+            ] {
+                assert_said(place(json!({map: {key: "a"}})), &[ours]);
+            }
+            for key in ["", "a b", "a/b/c", "-a", "/a", &"a".repeat(64)] {
+                assert_said(place(json!({map: {key: "a"}})), &[form]);
+            }
+        }
+    }
+    assert_said(
+        json!({"template": {"spec": {"nodeSelector": {"app.kubernetes.io/name": "a"}}}}),
+        &[],
+    );
+}
