@@ -1,3 +1,5 @@
 //! Tests that need no cluster.
 
+mod build_golden;
+mod build_golden_redis;
 mod crd;
