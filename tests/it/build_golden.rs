@@ -7,7 +7,7 @@ use redis_operator::build::acl::Password;
 use redis_operator::build::compare::differs;
 use redis_operator::build::secrets::{self, Internal};
 use redis_operator::build::services::Reads;
-use redis_operator::build::{self, Inputs, Object, conf, meta};
+use redis_operator::build::{self, Inputs, Live, Object, conf, meta};
 use redis_operator::model::cluster::Cluster;
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ pub fn logins() -> (Internal, Password) {
 }
 
 /// What is applied for the minimal set, just born.
-fn minimal() -> Vec<Object> {
+pub fn minimal() -> Vec<Object> {
     let cluster = set("minimal");
     let conf = conf::build(&cluster).expect("a redis.conf");
     let inputs = Inputs {
@@ -39,13 +39,18 @@ fn minimal() -> Vec<Object> {
         epoch: 0,
         reads: Reads::Replicas,
         pods: cluster.pods(),
-        claim_size: None,
+        live: Live::default(),
     };
     build::all(&cluster, &inputs).expect("objects")
 }
 
-/// What is applied for the full set, while one replica is scaled away, its volumes have grown, and none is in sync.
-fn full() -> Vec<Object> {
+/// What is applied for the full set, while one replica is added, its volumes have grown, and none is in sync.
+pub fn full() -> Vec<Object> {
+    full_with(&[])
+}
+
+/// [`full`], with the families that its Services have by now.
+pub fn full_with(families: &[String]) -> Vec<Object> {
     let cluster = set("full");
     let conf = conf::build(&cluster).expect("a redis.conf");
     let born_with = k8s_openapi::apimachinery::pkg::api::resource::Quantity("10Gi".into());
@@ -55,7 +60,11 @@ fn full() -> Vec<Object> {
         epoch: 12,
         reads: Reads::Master("orders-3"),
         pods: 6,
-        claim_size: Some(&born_with),
+        live: Live {
+            claim_size: Some(&born_with),
+            vip_families: families,
+            ..Live::default()
+        },
     };
     build::all(&cluster, &inputs).expect("objects")
 }

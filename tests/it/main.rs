@@ -2,4 +2,5 @@
 
 mod build_golden;
 mod build_golden_redis;
+mod build_golden_server;
 mod crd;
