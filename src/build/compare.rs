@@ -4,7 +4,7 @@
 //! so only what we want is looked for. A field that we no longer want is found by the revision annotation that
 //! [`super::meta::seal`] adds. Values are never given out, for they may be secret.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -168,8 +168,7 @@ impl Place {
 
     fn element(&mut self, key: &str, desired: &Value, live: &Value) -> Option<Found> {
         let before = self.path.len();
-        // Writing to a String cannot fail.
-        drop(write!(self.path, "[{key}]"));
+        self.path += &format!("[{key}]");
         let found = self.field("", desired, live);
         if found.is_none() {
             self.path.truncate(before);
@@ -181,11 +180,11 @@ impl Place {
     fn within(&mut self, name: &str, compare: impl FnOnce(&mut Self) -> Option<Found>) -> Option<Found> {
         let before = self.path.len();
         let plain = name.chars().all(|c| c.is_ascii_alphanumeric());
-        drop(match (plain, before) {
-            (true, 0) => write!(self.path, "{name}"),
-            (true, _) => write!(self.path, ".{name}"),
-            (false, _) => write!(self.path, "[{name}]"),
-        });
+        self.path += &match (plain, before) {
+            (true, 0) => name.to_owned(),
+            (true, _) => format!(".{name}"),
+            (false, _) => format!("[{name}]"),
+        };
         let found = compare(self);
         if found.is_none() {
             self.path.truncate(before);

@@ -88,8 +88,36 @@ pub struct Inputs<'a> {
     pub reads: Reads<'a>,
     /// Pods that the core StatefulSet is to have: [`Cluster::pods`], except while a replica is taken out first.
     pub pods: u32,
-    /// Size in the live StatefulSet's claim template; `None` if there is no StatefulSet yet.
+    /// What live objects hold that we can only keep.
+    pub live: Live<'a>,
+}
+
+/// What the cluster completed when an object was made and refuses to take back; empty for objects that are not there yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Live<'a> {
+    /// Size in the StatefulSet's claim template, which can never change.
     pub claim_size: Option<&'a Quantity>,
+    /// Address families of the VIP. Asked for two and given one, the apiserver adds the second, and then refuses an apply
+    /// that names only the first.
+    pub vip_families: &'a [String],
+    /// Address families of the read Service.
+    pub replicas_families: &'a [String],
+}
+
+impl<'a> Live<'a> {
+    /// Reads it from the live objects.
+    pub fn of(stateful_set: Option<&'a StatefulSet>, vip: Option<&'a Service>, replicas: Option<&'a Service>) -> Self {
+        let families = |service: Option<&'a Service>| -> &'a [String] {
+            service
+                .and_then(|service| service.spec.as_ref()?.ip_families.as_deref())
+                .unwrap_or_default()
+        };
+        Self {
+            claim_size: stateful_set.and_then(statefulset::claim_size),
+            vip_families: families(vip),
+            replicas_families: families(replicas),
+        }
+    }
 }
 
 /// Everything that is applied for a set, typed. Its Secrets are made apart, by [`secrets`], before all of this.
@@ -178,15 +206,15 @@ pub fn objects(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Objects, BuildE
         epoch,
         reads,
         pods,
-        claim_size,
+        live,
     } = *inputs;
     Ok(Objects {
         config_map: config_map::build(cluster, conf),
         nodes: services::nodes(cluster),
-        vip: services::vip(cluster, master, epoch),
-        replicas: services::replicas(cluster, reads),
+        vip: services::vip(cluster, master, epoch, live.vip_families),
+        replicas: services::replicas(cluster, reads, live.replicas_families),
         disruption_budget: disruption_budget::build(cluster),
-        stateful_set: statefulset::build(cluster, conf, pods, claim_size)?,
+        stateful_set: statefulset::build(cluster, conf, pods, live.claim_size)?,
     })
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::meta::{self, Component, Map};
-use crate::api;
+use crate::api::{self, IpFamilyPolicy};
 use crate::model::cluster::Cluster;
 use crate::names::{self, annotation, label};
 
@@ -23,21 +23,21 @@ pub enum Reads<'a> {
 
 /// The VIP: exactly one pod, or nobody, with the epoch in the same write. It publishes not-ready addresses, for the
 /// operator alone decides who is behind it. Nobody is a selector that matches no pod; an empty one would leave the old
-/// endpoints standing.
-pub fn vip(cluster: &Cluster, master: Option<&str>, epoch: i64) -> Service {
+/// endpoints standing. `families` are those the live Service has.
+pub fn vip(cluster: &Cluster, master: Option<&str>, epoch: i64, families: &[String]) -> Service {
     let wanted = &cluster.spec.services.master;
     let mut metadata = meta::object_with(cluster, Component::Vip, names::vip(&cluster.name), &wanted.metadata);
     let annotations = metadata.annotations.get_or_insert_default();
     annotations.insert(annotation::EPOCH.into(), epoch.to_string());
     let spec = ServiceSpec {
         publish_not_ready_addresses: Some(true),
-        ..reached(&wanted.spec, one_pod(master.unwrap_or(names::NOBODY)))
+        ..reached(&wanted.spec, one_pod(master.unwrap_or(names::NOBODY)), families)
     };
     service(metadata, spec)
 }
 
-/// The read Service. A replica leaves it by losing its label, or its readiness.
-pub fn replicas(cluster: &Cluster, reads: Reads<'_>) -> Service {
+/// The read Service. A replica leaves it by losing its label, or its readiness. `families` are those the live Service has.
+pub fn replicas(cluster: &Cluster, reads: Reads<'_>, families: &[String]) -> Service {
     let wanted = &cluster.spec.services.replicas;
     let name = names::replicas_service(&cluster.name);
     let selector = match reads {
@@ -45,7 +45,7 @@ pub fn replicas(cluster: &Cluster, reads: Reads<'_>) -> Service {
         Reads::Master(pod) => one_pod(pod),
     };
     let metadata = meta::object_with(cluster, Component::Replicas, name, &wanted.metadata);
-    service(metadata, reached(&wanted.spec, selector))
+    service(metadata, reached(&wanted.spec, selector, families))
 }
 
 /// The headless Service: every pod of the set has a DNS name from the moment it has an address, ready or not, for that
@@ -76,9 +76,9 @@ fn in_sync(cluster: &Cluster) -> Map {
 }
 
 /// The part of a Service that a person may choose.
-fn reached(wanted: &api::ServiceSpec, selector: Map) -> ServiceSpec {
+fn reached(wanted: &api::ServiceSpec, selector: Map, live_families: &[String]) -> ServiceSpec {
     let words = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
-    let families: Vec<_> = wanted.ip_families.iter().map(ToString::to_string).collect();
+    let families = families(wanted, live_families);
     ServiceSpec {
         type_: Some(wanted.type_.as_str().into()),
         external_traffic_policy: wanted.external_traffic_policy.map(|policy| policy.as_str().into()),
@@ -89,6 +89,20 @@ fn reached(wanted: &api::ServiceSpec, selector: Map) -> ServiceSpec {
         selector: Some(selector),
         ports: Some(vec![port(wanted.node_port)]),
         ..ServiceSpec::default()
+    }
+}
+
+/// The families a person names, with the second that the cluster has added to them.
+fn families(wanted: &api::ServiceSpec, live: &[String]) -> Vec<String> {
+    let named: Vec<_> = wanted.ip_families.iter().map(ToString::to_string).collect();
+    let dual = matches!(
+        wanted.ip_family_policy,
+        Some(IpFamilyPolicy::PreferDualStack | IpFamilyPolicy::RequireDualStack)
+    );
+    if dual && !named.is_empty() && live.starts_with(&named) {
+        live.to_vec()
+    } else {
+        named
     }
 }
 

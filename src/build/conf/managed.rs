@@ -16,6 +16,8 @@ const MANAGED: &[&str] = &[
     "masteruser",
     "pidfile",
     "port",
+    "primaryauth",
+    "primaryuser",
     "protected-mode",
     "repl-diskless-sync-delay",
     "repl-diskless-sync-max-replicas",
@@ -53,7 +55,14 @@ const MANAGED_PREFIXES: &[&str] = &[
 const FORBIDDEN: &[&str] = &["include", "proc-title-template", "rename-command"];
 
 /// Families of the same.
-const FORBIDDEN_PREFIXES: &[&str] = &["enable-", "loadmodule", "oom-score-adj", "syslog-", "unixsocket"];
+const FORBIDDEN_PREFIXES: &[&str] = &[
+    "enable-",
+    "loadmodule",
+    "oom-score-adj",
+    "rdma-",
+    "syslog-",
+    "unixsocket",
+];
 
 /// Whether the writer refuses the directive from a person.
 pub fn is_reserved(directive: &str) -> bool {

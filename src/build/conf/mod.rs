@@ -159,7 +159,7 @@ fn maxmemory(cluster: &Cluster) -> Result<Option<Derived>, BuildError> {
         value: limit.0.clone(),
     };
     let bytes = quantity::bytes(&limit.0).ok_or_else(refused)?;
-    let megabytes = u128::from(bytes) * MAXMEMORY_PERCENT / 100 >> 20;
+    let megabytes = (u128::from(bytes) * MAXMEMORY_PERCENT / 100) >> 20;
     Ok(Some(Derived {
         key: "maxmemory".into(),
         // 0 would be "no limit at all".

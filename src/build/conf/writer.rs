@@ -3,8 +3,6 @@
 //! Every argument is quoted and everything that could end it is escaped, so a value can be nothing but a value. No
 //! other code puts text into redis.conf.
 
-use std::fmt::Write as _;
-
 /// Lines of a redis.conf under construction.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -35,8 +33,7 @@ fn quote(text: &mut String, argument: &str) {
         match byte {
             b'"' | b'\\' => text.extend(['\\', char::from(byte)]),
             b' '..=b'~' => text.push(char::from(byte)),
-            // Writing to a String cannot fail.
-            _ => drop(write!(text, "\\x{byte:02x}")),
+            _ => *text += &format!("\\x{byte:02x}"),
         }
     }
     text.push('"');
