@@ -15,7 +15,9 @@ const NAMESPACE: &str = "kube-system";
 
 /// The objects of the addons.
 pub(crate) fn manifest(places: &Places) -> Result<String> {
-    let mut text = MANIFEST.replace("DNS_SERVICE", DNS_SERVICE).replace("API_ADDRESS", API_ADDRESS);
+    let mut text = MANIFEST
+        .replace("DNS_SERVICE", DNS_SERVICE)
+        .replace("API_ADDRESS", API_ADDRESS);
     let data = json!({
         "config.json": storage_config(places),
         "setup": SETUP,
@@ -29,7 +31,10 @@ pub(crate) fn manifest(places: &Places) -> Result<String> {
         "data": data,
     });
     text.push_str("---\n");
-    text.push_str(&serde_json::to_string(&map).map_err(|source| Error::Json { what: "addons".to_owned(), source })?);
+    text.push_str(&serde_json::to_string(&map).map_err(|source| Error::Json {
+        what: "addons".to_owned(),
+        source,
+    })?);
     Ok(text)
 }
 
@@ -38,8 +43,9 @@ const TEARDOWN: &str = "#!/bin/sh\nset -eu\nrm -rf \"$VOL_DIR\"\n";
 
 fn storage_config(places: &Places) -> String {
     let nodes = (1..=9).map(|n| format!("n{n}"));
-    let local: Vec<_> =
-        nodes.map(|node| json!({"node": node, "paths": [places.disk(&node).join("volumes")]})).collect();
+    let local: Vec<_> = nodes
+        .map(|node| json!({"node": node, "paths": [places.disk(&node).join("volumes")]}))
+        .collect();
     json!({
         "storageClassConfigs": {
             "standard": {"nodePathMap": local},
@@ -71,7 +77,10 @@ pub(crate) fn provisioner(places: &Places) -> Result<Vec<String>> {
     write(&dir.join("helperPod.yaml"), helper_pod())?;
     Ok(vec![
         "start".to_owned(),
-        format!("--kubeconfig={}", places.pki().join("local-path-provisioner.kubeconfig").display()),
+        format!(
+            "--kubeconfig={}",
+            places.pki().join("local-path-provisioner.kubeconfig").display()
+        ),
         format!("--config={}", dir.join("config.json").display()),
         format!("--helper-pod-file={}", dir.join("helperPod.yaml").display()),
         format!("--helper-image={HELPER_IMAGE}"),
@@ -101,6 +110,11 @@ pub(crate) fn coredns(places: &Places) -> Result<Vec<String>> {
         kubeconfig = places.pki().join("coredns.kubeconfig").display(),
     );
     write(&file, text)?;
-    write(&places.state.join("resolv.conf"), format!("nameserver {API_ADDRESS}\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"))?;
+    write(
+        &places.state.join("resolv.conf"),
+        format!(
+            "nameserver {API_ADDRESS}\nsearch default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
+        ),
+    )?;
     Ok(vec![format!("-conf={}", file.display())])
 }

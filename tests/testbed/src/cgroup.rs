@@ -67,9 +67,17 @@ impl Group {
     /// Every process in the group and below it, in the machine's numbers.
     pub(crate) fn pids(&self) -> Vec<i32> {
         let mut found = Vec::new();
+        walk(&register().join(&self.0), &mut |dir| found.extend(listed(dir)));
+        found
+    }
+
+    /// Every process in the members of this name, anywhere below the group.
+    pub(crate) fn pids_of_member(&self, name: &str) -> Vec<i32> {
+        let mut found = Vec::new();
         walk(&register().join(&self.0), &mut |dir| {
-            let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-            found.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0));
+            if dir.components().any(|part| part.as_os_str() == name) {
+                found.extend(listed(dir));
+            }
         });
         found
     }
@@ -129,7 +137,9 @@ impl Group {
                 let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
             }
             if Instant::now() >= end {
-                return Err(Error::State(format!("processes {pids:?} do not die; see `ps -fp` about them")));
+                return Err(Error::State(format!(
+                    "processes {pids:?} do not die; see `ps -fp` about them"
+                )));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -145,6 +155,13 @@ impl Group {
             }
         }
         Ok(())
+    }
+
+    /// Whether the group has neither processes nor groups below it.
+    pub(crate) fn is_empty(&self) -> bool {
+        let mut groups = 0;
+        walk(&register().join(&self.0), &mut |_| groups += 1);
+        groups <= 1 && !self.is_running()
     }
 
     /// Whether any hierarchy still has the group.
@@ -169,7 +186,11 @@ fn remove_dir(dir: &Path) -> Result<()> {
 /// The one hierarchy whose membership is the register: `freezer`, or the only one of cgroup v2.
 fn register() -> PathBuf {
     let v1 = Path::new(ROOT).join("freezer");
-    if v1.join("cgroup.procs").exists() { v1 } else { PathBuf::from(ROOT) }
+    if v1.join("cgroup.procs").exists() {
+        v1
+    } else {
+        PathBuf::from(ROOT)
+    }
 }
 
 fn hierarchies() -> Vec<PathBuf> {
@@ -178,13 +199,17 @@ fn hierarchies() -> Vec<PathBuf> {
         return vec![root];
     }
     let entries = fs::read_dir(&root).into_iter().flatten().flatten();
-    let dirs = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_dir())).map(|e| e.path());
+    let dirs = entries
+        .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+        .map(|e| e.path());
     dirs.filter(|dir| dir.join("cgroup.procs").exists()).collect()
 }
 
 /// cgroup v2 hands a controller down only where the parent says so.
 fn enable_controllers(dir: &Path) {
-    let Ok(available) = fs::read_to_string(dir.join("cgroup.controllers")) else { return };
+    let Ok(available) = fs::read_to_string(dir.join("cgroup.controllers")) else {
+        return;
+    };
     for controller in available.split_whitespace() {
         let _ = fs::write(dir.join("cgroup.subtree_control"), format!("+{controller}"));
     }
@@ -199,6 +224,15 @@ fn copy_cpuset(parent: &Path, dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn listed(dir: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    // Processes of a foreign pid namespace are listed as 0.
+    text.lines()
+        .filter_map(|line| line.parse::<i32>().ok())
+        .filter(|pid| *pid > 0)
+        .collect()
 }
 
 fn walk(dir: &Path, visit: &mut dyn FnMut(&Path)) {

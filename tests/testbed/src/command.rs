@@ -34,15 +34,27 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     if done.status.success() {
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }
-    let said = if done.stderr.is_empty() { &done.stdout } else { &done.stderr };
-    Err(Error::Failed { program: name, status: done.status.to_string(), output: tail(&String::from_utf8_lossy(said)) })
+    let said = if done.stderr.is_empty() {
+        &done.stdout
+    } else {
+        &done.stderr
+    };
+    Err(Error::Failed {
+        program: name,
+        status: done.status.to_string(),
+        output: tail(&String::from_utf8_lossy(said)),
+    })
 }
 
 /// As [`output`], with `input` as its standard input.
 pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<String> {
     let name = name(command);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().at("run", &name)?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .at("run", &name)?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(input.as_bytes()).at("write to", &name)?;
     }
@@ -51,7 +63,11 @@ pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<St
         return Ok(String::from_utf8_lossy(&done.stdout).into_owned());
     }
     let said = tail(&String::from_utf8_lossy(&done.stderr));
-    Err(Error::Failed { program: name, status: done.status.to_string(), output: said })
+    Err(Error::Failed {
+        program: name,
+        status: done.status.to_string(),
+        output: said,
+    })
 }
 
 /// Runs a long step with its output in `log`; every ten seconds says that it is still at work.
@@ -64,13 +80,22 @@ pub(crate) fn long(command: &mut Command, what: &str, log: &Path) -> Result<()> 
     let err = out.try_clone().at("write", log)?;
     let begun = Instant::now();
     let mut told = begun;
-    let mut child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn().at("run", &name)?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .at("run", &name)?;
     loop {
         if let Some(status) = child.try_wait().at("wait for", &name)? {
             if status.success() {
                 return Ok(());
             }
-            return Err(Error::Failed { program: name, status: status.to_string(), output: last_lines(log) });
+            return Err(Error::Failed {
+                program: name,
+                status: status.to_string(),
+                output: last_lines(log),
+            });
         }
         if interrupt::check().is_err() {
             // The group it runs in is killed by whoever clears up; this ends the direct child.
@@ -93,7 +118,9 @@ pub(crate) fn say(line: &str) {
 
 /// The last lines of a log, for an error message.
 pub(crate) fn last_lines(log: &Path) -> String {
-    let Ok(mut file) = File::open(log) else { return String::new() };
+    let Ok(mut file) = File::open(log) else {
+        return String::new();
+    };
     let length = file.metadata().map_or(0, |m| m.len());
     let mut text = Vec::new();
     if file.seek(SeekFrom::Start(length.saturating_sub(4000))).is_ok() {
@@ -122,7 +149,9 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_program_and_its_last_words() {
-        let error = output(&mut command("sh", ["-c", "echo one; echo two >&2; exit 3"])).unwrap_err().to_string();
+        let error = output(&mut command("sh", ["-c", "echo one; echo two >&2; exit 3"]))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("sh -c"), "{error}");
         assert!(error.contains("exit status: 3") && error.ends_with("two"), "{error}");
     }

@@ -32,7 +32,12 @@ pub(crate) fn ensure_api(places: &Places) -> Result<bool> {
     let begun = start(places, "etcd", etcd(places))?;
     let begun = start(places, "kube-apiserver", api_server(places))? || begun;
     let ready = || Ok(kubectl::run(places, &["get", "--raw", "/readyz"]).is_ok());
-    wait_until("the API server to be ready", Duration::from_secs(60), &places.log("kube-apiserver"), ready)?;
+    wait_until(
+        "the API server to be ready",
+        Duration::from_secs(60),
+        &places.log("kube-apiserver"),
+        ready,
+    )?;
     Ok(begun)
 }
 
@@ -91,7 +96,10 @@ fn api_server(places: &Places) -> Vec<String> {
         format!("--kubelet-client-key={}", pki("kubelet-client.key")),
         format!("--service-account-signing-key-file={}", pki("service-accounts.key")),
         format!("--service-account-key-file={}", pki("service-accounts.pub")),
-        format!("--audit-policy-file={}", places.state.join("audit-policy.yaml").display()),
+        format!(
+            "--audit-policy-file={}",
+            places.state.join("audit-policy.yaml").display()
+        ),
         format!("--audit-log-path={}", places.audit_log().display()),
     ]);
     args
@@ -100,7 +108,10 @@ fn api_server(places: &Places) -> Vec<String> {
 fn controller_manager(places: &Places) -> Vec<String> {
     let mut args = identity(places, "kube-controller-manager");
     args.extend([
-        format!("--service-account-private-key-file={}", places.pki().join("service-accounts.key").display()),
+        format!(
+            "--service-account-private-key-file={}",
+            places.pki().join("service-accounts.key").display()
+        ),
         format!("--root-ca-file={}", places.pki().join("ca.crt").display()),
         "--use-service-account-credentials".to_owned(),
         // The default of 50 s would be most of the time of every test that loses a node.
@@ -115,7 +126,11 @@ fn scheduler(places: &Places) -> Vec<String> {
 
 fn identity(places: &Places, name: &str) -> Vec<String> {
     let file = places.pki().join(format!("{name}.kubeconfig"));
-    let flags = ["--kubeconfig", "--authentication-kubeconfig", "--authorization-kubeconfig"];
+    let flags = [
+        "--kubeconfig",
+        "--authentication-kubeconfig",
+        "--authorization-kubeconfig",
+    ];
     let mut args: Vec<String> = flags.iter().map(|flag| format!("{flag}={}", file.display())).collect();
     // There is one of each; an election only delays the start.
     args.push("--leader-elect=false".to_owned());

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cgroup::Group;
-use crate::command::output;
 use crate::error::{At, Error, Result};
 use crate::network;
 use crate::places::{Places, make_dir};
@@ -27,7 +26,12 @@ impl Daemon {
     pub(crate) fn control_plane(name: &str, program: &Path, args: &[String]) -> Self {
         let mut words = vec![program.display().to_string()];
         words.extend_from_slice(args);
-        Self { name: name.to_owned(), group: Group::of(name), namespace: network::CONTROL_PLANE.to_owned(), words }
+        Self {
+            name: name.to_owned(),
+            group: Group::of(name),
+            namespace: network::CONTROL_PLANE.to_owned(),
+            words,
+        }
     }
 
     /// Starts it unless it runs. Returns whether it was started.
@@ -38,16 +42,35 @@ impl Daemon {
         self.group.create()?;
         let log = places.log(&self.name);
         make_dir(&places.state.join("log"))?;
-        let out = OpenOptions::new().create(true).append(true).open(&log).at("open", &log)?;
+        let out = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .at("open", &log)?;
         let err = out.try_clone().at("open", &log)?;
         let mut command = registered(&self.group);
-        command.args(["setsid", "--fork", "nsenter"]).arg(format!("--net={}", network::file(&self.namespace).display()));
-        command.arg("--").args(&self.words).current_dir(&places.state).env("TMPDIR", scratch(places)?);
-        let status = command.stdin(Stdio::null()).stdout(out).stderr(err).status().at("run", &self.name)?;
+        command
+            .args(["setsid", "--fork", "nsenter"])
+            .arg(format!("--net={}", network::file(&self.namespace).display()));
+        command
+            .arg("--")
+            .args(&self.words)
+            .current_dir(&places.state)
+            .env("TMPDIR", scratch(places)?);
+        let status = command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .status()
+            .at("run", &self.name)?;
         if status.success() {
             return Ok(true);
         }
-        Err(Error::Failed { program: self.name.clone(), status: status.to_string(), output: String::new() })
+        Err(Error::Failed {
+            program: self.name.clone(),
+            status: status.to_string(),
+            output: String::new(),
+        })
     }
 }
 
@@ -62,10 +85,13 @@ pub(crate) fn registered(group: &Group) -> Command {
 pub(crate) fn pid_of(group: &Group, program: &str) -> Result<i32> {
     // The kernel keeps the first 15 characters of a program's name.
     let short: String = program.chars().take(15).collect();
-    let named = |pid: &i32| {
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == short)
-    };
-    group.pids().into_iter().find(named).ok_or_else(|| Error::State(format!("{program} does not run")))
+    let named =
+        |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == short);
+    group
+        .pids()
+        .into_iter()
+        .find(named)
+        .ok_or_else(|| Error::State(format!("{program} does not run")))
 }
 
 fn scratch(places: &Places) -> Result<PathBuf> {
@@ -86,14 +112,20 @@ pub(crate) fn stop(group: &Group, wait: std::time::Duration) -> Result<()> {
     group.kill_all()
 }
 
-/// Runs a long build step inside the register, so that `down` finds it whatever becomes of us.
+/// Where long build steps run, so that `down` finds them whatever becomes of us.
 pub(crate) fn build_group() -> Result<Group> {
     let group = Group::of("build");
     group.create()?;
     Ok(group)
 }
 
-/// Used where a program's output matters and it must be registered meanwhile.
-pub(crate) fn registered_output(group: &Group, words: &[&str]) -> Result<String> {
-    output(registered(group).args(words))
+/// Removes what [`build_group`] made, once a build outside of `up` has ended.
+pub(crate) fn remove_build_group() -> Result<()> {
+    Group::of("build").kill_all()?;
+    Group::of("build").remove()?;
+    if Group::top().is_empty() {
+        Group::top().remove()
+    } else {
+        Ok(())
+    }
 }

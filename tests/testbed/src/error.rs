@@ -79,7 +79,11 @@ pub(crate) trait At<T> {
 
 impl<T> At<T> for std::io::Result<T> {
     fn at(self, what: &'static str, path: impl AsRef<Path>) -> Result<T> {
-        self.map_err(|source| Error::Io { what, path: path.as_ref().to_owned(), source })
+        self.map_err(|source| Error::Io {
+            what,
+            path: path.as_ref().to_owned(),
+            source,
+        })
     }
 }
 

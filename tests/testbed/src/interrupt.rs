@@ -32,7 +32,11 @@ pub(crate) fn watch() {
 
 /// Fails once a signal has come.
 pub(crate) fn check() -> Result<()> {
-    if INTERRUPTED.load(Ordering::SeqCst) { Err(Error::Interrupted) } else { Ok(()) }
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        Err(Error::Interrupted)
+    } else {
+        Ok(())
+    }
 }
 
 /// Forgets the signal, so that the clearing up it asked for is not interrupted by it.
@@ -54,7 +58,11 @@ pub(crate) fn wait_until(
             return Ok(());
         }
         if Instant::now() >= end {
-            return Err(Error::Timeout { what: what.into(), seconds: limit.as_secs(), log: log.to_owned() });
+            return Err(Error::Timeout {
+                what: what.into(),
+                seconds: limit.as_secs(),
+                log: log.to_owned(),
+            });
         }
         thread::sleep(Duration::from_millis(100));
     }

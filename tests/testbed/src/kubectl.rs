@@ -10,7 +10,10 @@ use crate::places::Places;
 /// A command that runs inside the control plane's network, with the programs on its PATH and KUBECONFIG set.
 pub(crate) fn in_cluster(places: &Places, program: &str) -> Command {
     let mut command = Command::new("nsenter");
-    command.arg(format!("--net={}", network::file(network::CONTROL_PLANE).display())).arg("--").arg(program);
+    command
+        .arg(format!("--net={}", network::file(network::CONTROL_PLANE).display()))
+        .arg("--")
+        .arg(program);
     for (name, value) in environment(places) {
         command.env(name, value);
     }
@@ -36,7 +39,10 @@ pub(crate) fn run(places: &Places, args: &[&str]) -> Result<String> {
 }
 
 pub(crate) fn apply(places: &Places, manifest: &str) -> Result<String> {
-    output_with_input(in_cluster(places, &kubectl(places)).args(["apply", "-f", "-"]), manifest)
+    output_with_input(
+        in_cluster(places, &kubectl(places)).args(["apply", "-f", "-"]),
+        manifest,
+    )
 }
 
 /// An object as JSON.
@@ -44,7 +50,10 @@ pub(crate) fn json(places: &Places, args: &[&str]) -> Result<serde_json::Value> 
     let mut words = args.to_vec();
     words.extend(["-o", "json"]);
     let text = run(places, &words)?;
-    serde_json::from_str(&text).map_err(|source| Error::Json { what: format!("kubectl {}", args.join(" ")), source })
+    serde_json::from_str(&text).map_err(|source| Error::Json {
+        what: format!("kubectl {}", args.join(" ")),
+        source,
+    })
 }
 
 fn kubectl(places: &Places) -> String {

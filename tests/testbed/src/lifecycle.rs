@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -14,7 +15,7 @@ use crate::interrupt::{self, wait_until};
 use crate::node::{MOUNT_POINTS, Node};
 use crate::places::{Places, make_dir, read, write};
 use crate::state::State;
-use crate::{addons, control_plane, images, kubectl, network, preflight, programs, state};
+use crate::{addons, control_plane, images, kubectl, load, network, preflight, programs, state};
 
 /// Names of namespaces and groups are the machine's, so there is one testbed and one lock on it.
 const LOCK: &str = "/run/redis-operator-testbed.lock";
@@ -41,12 +42,21 @@ impl Lock {
         preflight::root()?;
         let mut told = false;
         loop {
-            let file = File::options().create(true).truncate(false).read(true).write(true).open(LOCK).at("open", LOCK)?;
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .read(true)
+                .write(true)
+                .open(LOCK)
+                .at("open", LOCK)?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => {
                     let lock = Self(lock);
-                    lock.check_owner(places)?;
-                    return Ok(lock);
+                    if lock.is_current() {
+                        lock.check_owner(places)?;
+                        return Ok(lock);
+                    }
+                    continue;
                 }
                 Err((_, nix::errno::Errno::EWOULDBLOCK)) => {}
                 Err((_, error)) => return Err(error).at("lock", LOCK),
@@ -58,6 +68,13 @@ impl Lock {
             interrupt::check()?;
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Whether the file locked is still the one at the path: `down` removes it.
+    fn is_current(&self) -> bool {
+        let of = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let locked = self.0.metadata().map(of).ok();
+        locked.is_some() && locked == fs::metadata(LOCK).map(of).ok()
     }
 
     fn check_owner(&self, places: &Places) -> Result<()> {
@@ -92,8 +109,8 @@ pub(crate) fn up(places: &Places, options: Options) -> Result<()> {
     lock.own(places)?;
     match build_and_start(places, options) {
         Err(error) if fresh => {
-            let _ = matches!(error, Error::Interrupted).then(interrupt::taken);
             if matches!(error, Error::Interrupted) {
+                interrupt::taken();
                 say("interrupted: clearing up");
                 clear(places)?;
             } else {
@@ -125,7 +142,10 @@ fn build_and_start(places: &Places, options: Options) -> Result<()> {
     state.save(places)?;
     let nodes = state.nodes.len();
     if changed {
-        say(&format!("{nodes} nodes Ready after {:.1} s", begun.elapsed().as_secs_f32()));
+        say(&format!(
+            "{nodes} nodes Ready after {:.1} s",
+            begun.elapsed().as_secs_f32()
+        ));
     } else {
         say(&format!("everything runs already: {nodes} nodes"));
     }
@@ -149,7 +169,10 @@ fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
         kubectl::apply(places, &addons::manifest(places)?)?;
     }
     let log = places.log(&format!("{}-kubelet", state.nodes[0]));
-    wait_until("all nodes to be Ready", Duration::from_secs(90), &log, || all_ready(places, state.nodes.len()))?;
+    wait_until("all nodes to be Ready", Duration::from_secs(90), &log, || {
+        all_ready(places, state.nodes.len())
+    })?;
+    load::give_operator(places, state)?;
     Ok(changed)
 }
 
@@ -157,6 +180,12 @@ fn all_ready(places: &Places, expected: usize) -> Result<bool> {
     let query = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
     let ready = kubectl::run(places, &["get", "nodes", "-o", query]).unwrap_or_default();
     Ok(ready.lines().filter(|line| *line == "True").count() >= expected)
+}
+
+/// Starts again what has died of the control plane.
+pub(crate) fn repair(places: &Places) -> Result<()> {
+    control_plane::ensure_api(places)?;
+    control_plane::ensure_rest(places).map(drop)
 }
 
 /// The nodes mount their own directories over these; those that had to be made are removed by `down`.
@@ -183,6 +212,7 @@ pub(crate) fn down(places: &Places) -> Result<bool> {
     let lock = Lock::take(places)?;
     let there = leftovers(places);
     clear(places)?;
+    fs::remove_file(LOCK).at("remove", LOCK)?;
     drop(lock);
     Ok(there)
 }
@@ -216,5 +246,8 @@ fn unmount_below(places: &Places) -> Result<()> {
 pub(crate) fn mounts_below(places: &Places) -> Vec<String> {
     let table = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(1));
-    points.filter(|point| std::path::Path::new(point).starts_with(&places.state)).map(str::to_owned).collect()
+    points
+        .filter(|point| std::path::Path::new(point).starts_with(&places.state))
+        .map(str::to_owned)
+        .collect()
 }

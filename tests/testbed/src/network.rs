@@ -107,11 +107,17 @@ pub(crate) fn ensure_node(port: Port, others: &[Port]) -> Result<()> {
             sh(&format!("ip -n {ns} {line}"))?;
         }
         forward(&ns)?;
-        sh(&format!("ip -n {CONTROL_PLANE} link set {} master {BRIDGE}", port.plug()))?;
+        sh(&format!(
+            "ip -n {CONTROL_PLANE} link set {} master {BRIDGE}",
+            port.plug()
+        ))?;
     }
     plug(port, true)?;
     introduce(CONTROL_PLANE, BRIDGE, port)?;
-    for other in others.iter().filter(|other| **other != port && exists(&other.namespace())) {
+    for other in others
+        .iter()
+        .filter(|other| **other != port && exists(&other.namespace()))
+    {
         introduce(&ns, "eth0", *other)?;
         introduce(&other.namespace(), "eth0", port)?;
     }
@@ -120,14 +126,20 @@ pub(crate) fn ensure_node(port: Port, others: &[Port]) -> Result<()> {
 
 fn introduce(ns: &str, device: &str, port: Port) -> Result<()> {
     let (address, hardware) = (port.address(), port.hardware());
-    sh(&format!("ip -n {ns} neigh replace {address} lladdr {hardware} dev {device} nud permanent"))?;
+    sh(&format!(
+        "ip -n {ns} neigh replace {address} lladdr {hardware} dev {device} nud permanent"
+    ))?;
     sh(&format!("ip -n {ns} route replace {} via {address}", port.pods()))?;
     Ok(())
 }
 
 fn forward(ns: &str) -> Result<()> {
     let net = format!("--net={}", file(ns).display());
-    output(&mut command("nsenter", [&net, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])).map(drop)
+    output(&mut command(
+        "nsenter",
+        [&net, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"],
+    ))
+    .map(drop)
 }
 
 fn has_plug(port: Port) -> bool {
@@ -146,7 +158,10 @@ pub(crate) fn is_plugged(port: Port) -> bool {
 }
 
 fn flags(link: &str) -> Vec<&str> {
-    let inner = link.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(flags, _)| flags);
+    let inner = link
+        .split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map_or("", |(flags, _)| flags);
     inner.split(',').collect()
 }
 
@@ -195,13 +210,20 @@ pub(crate) fn remove(namespace: &str) -> Result<()> {
 pub(crate) fn namespaces() -> Vec<String> {
     let entries = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
     let names = entries.filter_map(|e| e.file_name().into_string().ok());
-    names.filter(|n| n == CONTROL_PLANE || n.starts_with(&format!("{CONTROL_PLANE}-n"))).collect()
+    names
+        .filter(|n| n == CONTROL_PLANE || n.starts_with(&format!("{CONTROL_PLANE}-n")))
+        .collect()
 }
 
 /// The port of a node by its name, `n1` to `n9`.
 pub(crate) fn port_of(node: &str) -> Result<Port> {
-    let number = node.strip_prefix('n').and_then(|n| n.parse::<u8>().ok()).filter(|n| (1..=9).contains(n));
-    number.map(Port).ok_or_else(|| Error::Unsuitable(format!("{node} is not a node's name: they are n1 to n9")))
+    let number = node
+        .strip_prefix('n')
+        .and_then(|n| n.parse::<u8>().ok())
+        .filter(|n| (1..=9).contains(n));
+    number
+        .map(Port)
+        .ok_or_else(|| Error::Unsuitable(format!("{node} is not a node's name: they are n1 to n9")))
 }
 
 #[cfg(test)]
@@ -211,7 +233,10 @@ mod tests {
     #[test]
     fn a_node_has_one_number_in_every_address() {
         let port = port_of("n3").unwrap();
-        assert_eq!((port.address().as_str(), port.pods().as_str()), ("10.77.0.13", "10.78.3.0/24"));
+        assert_eq!(
+            (port.address().as_str(), port.pods().as_str()),
+            ("10.77.0.13", "10.78.3.0/24")
+        );
         assert_eq!(port.namespace(), "testbed-n3");
     }
 

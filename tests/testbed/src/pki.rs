@@ -18,7 +18,11 @@ use crate::places::{Places, make_dir, read, write};
 /// Names under which clients are known: file stem, user, group.
 const CLIENTS: [(&str, &str, Option<&str>); 6] = [
     ("admin", "admin", Some("system:masters")),
-    ("kubelet-client", "kube-apiserver-kubelet-client", Some("system:masters")),
+    (
+        "kubelet-client",
+        "kube-apiserver-kubelet-client",
+        Some("system:masters"),
+    ),
     ("kube-controller-manager", "system:kube-controller-manager", None),
     ("kube-scheduler", "system:kube-scheduler", None),
     ("kube-proxy", "system:kube-proxy", None),
@@ -41,13 +45,23 @@ pub(crate) fn ensure_control_plane(places: &Places) -> Result<()> {
         write(&dir.join("service-accounts.pub"), key.public_key_pem())?;
         secret(&dir.join("service-accounts.key"), &key.serialize_pem())?;
     }
-    let names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"];
+    let names = [
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "localhost",
+    ];
     let addresses = [API_ADDRESS, KUBERNETES_SERVICE, "127.0.0.1"];
     server(&dir, "kube-apiserver", names.iter().chain(&addresses))?;
     for (stem, user, group) in CLIENTS {
         client(&dir, stem, user, group)?;
     }
-    client(&dir, "local-path-provisioner", "testbed:local-path-provisioner", Some("system:masters"))
+    client(
+        &dir,
+        "local-path-provisioner",
+        "testbed:local-path-provisioner",
+        Some("system:masters"),
+    )
 }
 
 /// Makes what is missing for a node: its client identity and its kubelet's server certificate.
@@ -135,8 +149,14 @@ current-context: testbed
 
 fn secret(path: &Path, text: &str) -> Result<()> {
     let new = path.with_extension("secret");
-    let file = fs::OpenOptions::new().create(true).truncate(true).write(true).open(&new).at("write", &new)?;
-    file.set_permissions(Permissions::from_mode(0o600)).at("protect", &new)?;
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(&new)
+        .at("write", &new)?;
+    file.set_permissions(Permissions::from_mode(0o600))
+        .at("protect", &new)?;
     fs::write(&new, text).at("write", &new)?;
     fs::rename(&new, path).at("write", path)
 }
@@ -148,13 +168,22 @@ mod tests {
     #[test]
     fn keys_and_kubeconfigs_are_for_their_owner_only_and_made_once() {
         let dir = tempfile::tempdir().unwrap();
-        let places = Places { state: dir.path().to_owned(), cache: dir.path().to_owned() };
+        let places = Places {
+            state: dir.path().to_owned(),
+            cache: dir.path().to_owned(),
+        };
         ensure_control_plane(&places).unwrap();
         ensure_node(&places, "n1", Port(1)).unwrap();
         let before = read(&places.pki().join("n1.crt")).unwrap();
         ensure_node(&places, "n1", Port(1)).unwrap();
         assert_eq!(before, read(&places.pki().join("n1.crt")).unwrap());
-        for name in ["ca.key", "service-accounts.key", "n1.key", "admin.kubeconfig", "n1.kubeconfig"] {
+        for name in [
+            "ca.key",
+            "service-accounts.key",
+            "n1.key",
+            "admin.kubeconfig",
+            "n1.kubeconfig",
+        ] {
             let mode = fs::metadata(places.pki().join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }

@@ -24,7 +24,9 @@ impl Places {
     /// If `TESTBED_DIR` is relative or below `/run`, which the nodes cover with a directory of their own.
     pub fn from_env() -> Result<Self> {
         let state = std::env::var_os("TESTBED_DIR").map_or_else(|| PathBuf::from(STATE), PathBuf::from);
-        let shadowed = ["/run", "/var/run", "/tmp/.", "/proc", "/sys"].iter().any(|p| state.starts_with(p));
+        let shadowed = ["/run", "/var/run", "/tmp/.", "/proc", "/sys"]
+            .iter()
+            .any(|p| state.starts_with(p));
         if !state.is_absolute() || shadowed || state.components().count() < 3 {
             return Err(Error::Unsuitable(format!(
                 "TESTBED_DIR={} does not serve: name an absolute directory of its own outside /run",
@@ -33,7 +35,10 @@ impl Places {
         }
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
         let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from);
-        Ok(Self { state, cache: cache.join("redis-operator/testbed") })
+        Ok(Self {
+            state,
+            cache: cache.join("redis-operator/testbed"),
+        })
     }
 
     /// Log of a component: `kube-apiserver`, `n1-kubelet`.

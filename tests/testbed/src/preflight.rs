@@ -51,7 +51,10 @@ pub(crate) fn programs() -> Result<()> {
     };
     if go_version(&version).is_some_and(|found| found < GO) {
         let version = version.trim();
-        return Err(Error::Unsuitable(format!("{version} is too old: Kubernetes needs Go {}.{}", GO.0, GO.1)));
+        return Err(Error::Unsuitable(format!(
+            "{version} is too old: Kubernetes needs Go {}.{}",
+            GO.0, GO.1
+        )));
     }
     Ok(())
 }
@@ -82,7 +85,9 @@ fn found(program: &str) -> bool {
         return Path::new(program).exists();
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).any(|dir| dir.join(program).exists())
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|dir| dir.join(program).exists())
 }
 
 /// `go1.26.8` as (1, 26).
@@ -106,7 +111,8 @@ mod tests {
     fn missing_programs_are_named_with_one_command_that_installs_them() {
         let error = require(&[("no-such-a", "pb"), ("no-such-b", "pa pb"), ("sh", "dash")]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
-        let expected = "missing here: no-such-a, no-such-b; install with `apt-get install -y --no-install-recommends pa pb`";
+        let expected =
+            "missing here: no-such-a, no-such-b; install with `apt-get install -y --no-install-recommends pa pb`";
         assert_eq!(error.to_string(), expected);
     }
 }

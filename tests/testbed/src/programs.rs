@@ -25,7 +25,10 @@ const KUBERNETES: Module = Module {
         ("etcd", "go.etcd.io/etcd/server/v3"),
         ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
         ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-        ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
+        (
+            "kube-controller-manager",
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+        ),
         ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
         ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy"),
         ("kubelet", "k8s.io/kubernetes/cmd/kubelet"),
@@ -64,7 +67,9 @@ pub(crate) fn ensure(places: &Places) -> Result<()> {
     let mut number = 0;
     make_dir(&places.programs())?;
     for module in [&KUBERNETES, &STORAGE] {
-        let built = places.cache.join(format!("programs-{}-{}", module.name, module.key(go.trim())));
+        let built = places
+            .cache
+            .join(format!("programs-{}-{}", module.name, module.key(go.trim())));
         for (name, package) in module.programs {
             number += 1;
             let program = built.join(name);
@@ -91,7 +96,11 @@ fn build(places: &Places, module: &Module, name: &str, package: &str, program: &
     let log = places.cache.join(format!("build-{name}.log"));
     let mut go = go_build(&build_group()?, &source);
     go.args(["-ldflags", module.flags, "-o"]).arg(&new).arg(package);
-    long(&mut go, &format!("building {name} ({count}; log: {})", log.display()), &log)?;
+    long(
+        &mut go,
+        &format!("building {name} ({count}; log: {})", log.display()),
+        &log,
+    )?;
     fs::rename(&new, program).at("write", program)?;
     say(&format!("built {name} in {:.0} s", begun.elapsed().as_secs_f32()));
     Ok(())
@@ -99,7 +108,8 @@ fn build(places: &Places, module: &Module, name: &str, package: &str, program: &
 
 fn go_build(group: &Group, source: &Path) -> Command {
     let mut go = registered(group);
-    go.args(["go", "build", "-trimpath", "-buildvcs=false"]).current_dir(source);
+    go.args(["go", "build", "-trimpath", "-buildvcs=false"])
+        .current_dir(source);
     go.env("CGO_ENABLED", "0").env("GOFLAGS", "").env("GOWORK", "off");
     go
 }
@@ -120,7 +130,11 @@ mod tests {
     fn every_program_is_a_tool_of_its_module() {
         for module in [&KUBERNETES, &STORAGE] {
             for (name, package) in module.programs {
-                assert!(module.go_mod.contains(package), "{name} is not in the go.mod of {}", module.name);
+                assert!(
+                    module.go_mod.contains(package),
+                    "{name} is not in the go.mod of {}",
+                    module.name
+                );
             }
         }
     }
@@ -130,6 +144,13 @@ mod tests {
         let key = KUBERNETES.key("go1.26.8");
         assert_eq!(key, KUBERNETES.key("go1.26.8"));
         assert_ne!(key, KUBERNETES.key("go1.26.9"));
-        assert_ne!(key, Module { flags: "-s", ..KUBERNETES }.key("go1.26.8"));
+        assert_ne!(
+            key,
+            Module {
+                flags: "-s",
+                ..KUBERNETES
+            }
+            .key("go1.26.8")
+        );
     }
 }

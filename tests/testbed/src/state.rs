@@ -23,7 +23,9 @@ impl State {
     pub(crate) fn load(places: &Places) -> Result<Self> {
         match Self::find(places)? {
             Some(state) if state.complete => Ok(state),
-            _ => Err(Error::State("no testbed is up; start one with `cargo testbed up`".to_owned())),
+            _ => Err(Error::State(
+                "no testbed is up; start one with `cargo testbed up`".to_owned(),
+            )),
         }
     }
 
@@ -34,12 +36,17 @@ impl State {
             return Ok(None);
         }
         let parse = |text: String| serde_json::from_str(&text);
-        parse(read(&file)?).map(Some).map_err(|source| Error::Json { what: file.display().to_string(), source })
+        parse(read(&file)?).map(Some).map_err(|source| Error::Json {
+            what: file.display().to_string(),
+            source,
+        })
     }
 
     pub(crate) fn save(&self, places: &Places) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)
-            .map_err(|source| Error::Json { what: "the state".to_owned(), source })?;
+        let text = serde_json::to_string_pretty(self).map_err(|source| Error::Json {
+            what: "the state".to_owned(),
+            source,
+        })?;
         write(&places.state.join("state.json"), text)
     }
 }
@@ -56,9 +63,16 @@ mod tests {
     #[test]
     fn what_a_killed_up_left_is_not_a_testbed() {
         let dir = tempfile::tempdir().unwrap();
-        let places = Places { state: dir.path().to_owned(), cache: dir.path().to_owned() };
+        let places = Places {
+            state: dir.path().to_owned(),
+            cache: dir.path().to_owned(),
+        };
         assert!(State::load(&places).is_err());
-        let mut state = State { nodes: vec!["n1".to_owned()], image_disk: "/x".into(), complete: false };
+        let mut state = State {
+            nodes: vec!["n1".to_owned()],
+            image_disk: "/x".into(),
+            complete: false,
+        };
         state.save(&places).unwrap();
         assert!(State::load(&places).is_err());
         state.complete = true;

@@ -42,7 +42,10 @@ pub(crate) fn reference(file: &Path) -> Result<Option<String>> {
     let mut tar = tar::Archive::new(BufReader::new(File::open(file).at("open", file)?));
     for entry in tar.entries().at("read", file)? {
         let mut entry = entry.at("read", file)?;
-        if entry.path().is_ok_and(|path| path.as_ref() == Path::new("manifest.json")) {
+        if entry
+            .path()
+            .is_ok_and(|path| path.as_ref() == Path::new("manifest.json"))
+        {
             let mut text = String::new();
             entry.read_to_string(&mut text).at("read", file)?;
             let manifest: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -53,9 +56,14 @@ pub(crate) fn reference(file: &Path) -> Result<Option<String>> {
 }
 
 /// The program is many times faster than an unoptimized build of ours.
-fn sha256(file: &Path) -> Result<String> {
+pub(crate) fn sha256(file: &Path) -> Result<String> {
     let line = output(command("sha256sum", ["-b"]).arg(file))?;
-    Ok(line.split(' ').next().unwrap_or_default().trim_start_matches('\\').to_owned())
+    Ok(line
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches('\\')
+        .to_owned())
 }
 
 #[cfg(test)]

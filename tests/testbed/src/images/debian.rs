@@ -63,23 +63,41 @@ pub(super) struct Image {
 impl Image {
     pub(super) fn ensure(&self, places: &Places, count: &str) -> Result<Archive> {
         let links = format!("{:?}", self.links);
-        let parts =
-            [RECIPE, self.reference, self.suite, self.packages, self.user, self.server, ENTRYPOINT, links.as_str()];
+        let parts = [
+            RECIPE,
+            self.reference,
+            self.suite,
+            self.packages,
+            self.user,
+            self.server,
+            ENTRYPOINT,
+            links.as_str(),
+        ];
         let name = self.name.replace(':', "-");
         let file = places.cache.join(format!("image-{name}-{}.tar", Key::of(&parts)));
-        let archive = Archive { name: self.name.to_owned(), file };
+        let archive = Archive {
+            name: self.name.to_owned(),
+            file,
+        };
         if archive.file.exists() {
             return Ok(archive);
         }
         let begun = Instant::now();
-        say(&format!("making the image {} from Debian's packages ({count})", self.name));
+        say(&format!(
+            "making the image {} from Debian's packages ({count})",
+            self.name
+        ));
         make_dir(&places.cache)?;
         let dir = places.scratch().join(&name);
         let _ = fs::remove_dir_all(&dir);
         make_dir(&dir)?;
         let layer = dir.join("layer.tar");
         let log = places.cache.join(format!("build-{name}.log"));
-        long(&mut self.bootstrap(&dir, &layer)?, &format!("making {} (log: {})", self.name, log.display()), &log)?;
+        long(
+            &mut self.bootstrap(&dir, &layer)?,
+            &format!("making {} (log: {})", self.name, log.display()),
+            &log,
+        )?;
         archive::pack(&archive.file, self.reference, &layer, &self.config())?;
         fs::remove_dir_all(&dir).at("remove", &dir)?;
         say(&format!("made {} in {:.0} s", self.name, begun.elapsed().as_secs_f32()));
@@ -88,7 +106,12 @@ impl Image {
 
     fn bootstrap(&self, dir: &Path, layer: &Path) -> Result<Command> {
         let entrypoint = dir.join("docker-entrypoint.sh");
-        write(&entrypoint, ENTRYPOINT.replace("USER_NAME", self.user).replace("SERVER", self.server))?;
+        write(
+            &entrypoint,
+            ENTRYPOINT
+                .replace("USER_NAME", self.user)
+                .replace("SERVER", self.server),
+        )?;
         let mut command = registered(&build_group()?);
         command.args(["mmdebstrap", "--variant=essential", "--quiet"]);
         command.arg(format!("--include={}", self.packages));
@@ -145,17 +168,29 @@ mod tests {
 
     fn run(server: &str, words: &str) -> String {
         // `id` says 1000 and `exec` only tells, so that the script's own decisions are what is seen.
-        let script = ENTRYPOINT.replace("USER_NAME", "redis").replace("SERVER", server).replace("exec \"$@\"", "echo \"$@\"");
+        let script = ENTRYPOINT
+            .replace("USER_NAME", "redis")
+            .replace("SERVER", server)
+            .replace("exec \"$@\"", "echo \"$@\"");
         let script = script.replace("$(id -u)", "1000");
         let mut command = crate::command::command("sh", ["-c", &script, "entrypoint"]);
-        crate::command::output(command.args(words.split(' '))).unwrap().trim().to_owned()
+        crate::command::output(command.args(words.split(' ')))
+            .unwrap()
+            .trim()
+            .to_owned()
     }
 
     #[test]
     fn options_and_configuration_files_are_given_to_the_server() {
         assert_eq!(run("redis-server", "--port 7000"), "redis-server --port 7000");
-        assert_eq!(run("valkey-server", "/etc/x.conf --port 1"), "valkey-server /etc/x.conf --port 1");
-        assert_eq!(run("redis-server", "redis-server /etc/x.conf"), "redis-server /etc/x.conf");
+        assert_eq!(
+            run("valkey-server", "/etc/x.conf --port 1"),
+            "valkey-server /etc/x.conf --port 1"
+        );
+        assert_eq!(
+            run("redis-server", "redis-server /etc/x.conf"),
+            "redis-server /etc/x.conf"
+        );
         assert_eq!(run("redis-server", "redis-cli ping"), "redis-cli ping");
     }
 }

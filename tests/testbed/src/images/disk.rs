@@ -18,8 +18,10 @@ use crate::node::containerd;
 use crate::places::{Places, make_dir, write};
 
 /// Directories whose entries are linked, not copied.
-const SHARED: [&str; 2] =
-    ["io.containerd.content.v1.content/blobs/sha256", "io.containerd.snapshotter.v1.overlayfs/snapshots"];
+const SHARED: [&str; 2] = [
+    "io.containerd.content.v1.content/blobs/sha256",
+    "io.containerd.snapshotter.v1.overlayfs/snapshots",
+];
 
 /// Makes the shared directory if the cache lacks it.
 pub(crate) fn ensure(places: &Places, archives: &[Archive]) -> Result<PathBuf> {
@@ -46,13 +48,31 @@ fn fill(places: &Places, archives: &[Archive], disk: &Path) -> Result<()> {
     let out = fs::File::create(&log).at("create", &log)?;
     let err = out.try_clone().at("write", &log)?;
     let mut command = registered(&group);
-    command.args(["setsid", "--fork", "unshare", "--mount", "containerd", "--config"]).arg(&config);
-    command.stdin(std::process::Stdio::null()).stdout(out).stderr(err).status().at("run", "containerd")?;
-    wait_until("containerd to answer", Duration::from_secs(20), &log, || Ok(containerd::answers(&socket)))?;
+    command
+        .args(["setsid", "--fork", "unshare", "--mount", "containerd", "--config"])
+        .arg(&config);
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .status()
+        .at("run", "containerd")?;
+    wait_until("containerd to answer", Duration::from_secs(20), &log, || {
+        Ok(containerd::answers(&socket))
+    })?;
     for (number, archive) in archives.iter().enumerate() {
-        say(&format!("unpacking {} ({} of {})", archive.name, number + 1, archives.len()));
+        say(&format!(
+            "unpacking {} ({} of {})",
+            archive.name,
+            number + 1,
+            archives.len()
+        ));
         let log = places.cache.join("build-import.log");
-        long(&mut containerd::import(&socket, &archive.file), &format!("unpacking {}", archive.name), &log)?;
+        long(
+            &mut containerd::import(&socket, &archive.file),
+            &format!("unpacking {}", archive.name),
+            &log,
+        )?;
     }
     stop(&group, Duration::from_secs(10))?;
     fs::rename(&new, disk).at("write", disk)

@@ -15,8 +15,13 @@ pub(crate) const REFERENCE: &str = "testbed.local/pause:1";
 const SOURCE: &str = include_str!("pause.c");
 
 pub(super) fn ensure(places: &Places) -> Result<Archive> {
-    let file = places.cache.join(format!("image-pause-{}.tar", Key::of(&[SOURCE, REFERENCE])));
-    let archive = Archive { name: "pause".to_owned(), file };
+    let file = places
+        .cache
+        .join(format!("image-pause-{}.tar", Key::of(&[SOURCE, REFERENCE])));
+    let archive = Archive {
+        name: "pause".to_owned(),
+        file,
+    };
     if archive.file.exists() {
         return Ok(archive);
     }
@@ -28,6 +33,11 @@ pub(super) fn ensure(places: &Places) -> Result<Archive> {
     let mut tar = tar::Builder::new(File::create(&layer).at("create", &layer)?);
     tar.append_path_with_name(&program, "pause").at("write", &layer)?;
     tar.finish().at("write", &layer)?;
-    archive::pack(&archive.file, REFERENCE, &layer, &json!({"Entrypoint": ["/pause"], "User": "65535:65535"}))?;
+    archive::pack(
+        &archive.file,
+        REFERENCE,
+        &layer,
+        &json!({"Entrypoint": ["/pause"], "User": "65535:65535"}),
+    )?;
     Ok(archive)
 }

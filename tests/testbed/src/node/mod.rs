@@ -20,11 +20,22 @@ pub(crate) use config::proxy as proxy_config;
 
 const INIT: &str = include_str!("init.sh");
 /// Directories on the machine over which a node's own are mounted; they need to exist.
-pub(crate) const MOUNT_POINTS: [&str; 4] =
-    ["/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers"];
+pub(crate) const MOUNT_POINTS: [&str; 4] = [
+    "/var/lib/kubelet",
+    "/var/lib/cni",
+    "/var/log/pods",
+    "/var/log/containers",
+];
 /// Their counterparts on the node's disk.
-const DISK_DIRS: [&str; 7] =
-    ["kubelet", "cni-results", "pod-logs", "container-logs", "kubelet-pki", "cni", "volumes"];
+const DISK_DIRS: [&str; 7] = [
+    "kubelet",
+    "cni-results",
+    "pod-logs",
+    "container-logs",
+    "kubelet-pki",
+    "cni",
+    "volumes",
+];
 
 /// One node of a testbed.
 #[derive(Debug, Clone)]
@@ -36,7 +47,11 @@ pub struct Node {
 
 impl Node {
     pub(crate) fn new(places: &Places, name: &str) -> Result<Self> {
-        Ok(Self { places: places.clone(), name: name.to_owned(), port: network::port_of(name)? })
+        Ok(Self {
+            places: places.clone(),
+            name: name.to_owned(),
+            port: network::port_of(name)?,
+        })
     }
 
     /// Its name: `n1`.
@@ -63,7 +78,11 @@ impl Node {
 
     /// Starts the node unless it runs; plugs it in. Returns whether it was started.
     pub(crate) fn ensure(&self, state: &State) -> Result<bool> {
-        let others = state.nodes.iter().filter_map(|n| network::port_of(n).ok()).collect::<Vec<_>>();
+        let others = state
+            .nodes
+            .iter()
+            .filter_map(|n| network::port_of(n).ok())
+            .collect::<Vec<_>>();
         network::ensure_node(self.port, &others)?;
         network::cut_api(self.port, false)?;
         if self.group().is_running() {
@@ -87,10 +106,19 @@ impl Node {
         let state = Path::new("/run/containerd");
         let files = [
             ("init.sh", INIT.to_owned()),
-            ("containerd.toml", containerd::config(&dir.join("containerd"), state, &self.socket(), &dir)),
+            (
+                "containerd.toml",
+                containerd::config(&dir.join("containerd"), state, &self.socket(), &dir),
+            ),
             ("cni/10-pods.conflist", containerd::pod_network(&dir, self.port)),
-            ("kubelet.yaml", config::kubelet(&self.places, &self.name, &dir, self.port)),
-            ("kube-proxy.yaml", config::proxy(&self.places, &self.name, &self.port.address())),
+            (
+                "kubelet.yaml",
+                config::kubelet(&self.places, &self.name, &dir, self.port),
+            ),
+            (
+                "kube-proxy.yaml",
+                config::proxy(&self.places, &self.name, &self.port.address()),
+            ),
             ("resolv.conf", format!("nameserver {}\n", network::DNS_SERVICE)),
         ];
         for (name, text) in files {
@@ -218,11 +246,21 @@ impl Node {
     /// Imports a docker-archive into the node's containerd.
     pub(crate) fn import(&self, archive: &Path) -> Result<()> {
         if self.state() != "on" {
-            return Err(Error::State(format!("{} is {}: it cannot be given an image", self.name, self.state())));
+            return Err(Error::State(format!(
+                "{} is {}: it cannot be given an image",
+                self.name,
+                self.state()
+            )));
         }
         let log = self.places.log(&format!("{}-import", self.name));
         let socket = self.socket();
-        wait_until("containerd to answer", Duration::from_secs(20), &log, || Ok(containerd::answers(&socket)))?;
-        long(&mut containerd::import(&socket, archive), &format!("importing on {}", self.name), &log)
+        wait_until("containerd to answer", Duration::from_secs(20), &log, || {
+            Ok(containerd::answers(&socket))
+        })?;
+        long(
+            &mut containerd::import(&socket, archive),
+            &format!("importing on {}", self.name),
+            &log,
+        )
     }
 }
