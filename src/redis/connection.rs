@@ -143,7 +143,11 @@ impl View {
         let announced = directive(ANNOUNCED)?;
         let min_replicas_to_write = directive(MIN)?.parse().map_err(|_| odd(MIN))?;
         let serve_stale = directive(SERVE_STALE)? == "yes";
-        let managed = self.managed.iter().map(|name| (name.clone(), config.get(name).cloned())).collect();
+        let managed = self
+            .managed
+            .iter()
+            .map(|name| (name.clone(), config.get(name).cloned()))
+            .collect();
         Ok(Facts {
             asked_at,
             answered_at,
