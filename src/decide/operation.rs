@@ -194,6 +194,11 @@ fn finish(view: &View, member: &Member, facts: &Facts, min: i32) -> Roles {
     }])
 }
 
+/// Redis begins a new lineage by itself when a master without a backlog gets its first replica.
+pub(super) fn new_lineage(view: &View, facts: &Facts) -> Option<Step> {
+    (!has_history(view, facts)).then(|| record_history(view, facts))
+}
+
 fn record_history(view: &View, facts: &Facts) -> Step {
     let began = facts
         .second_offset

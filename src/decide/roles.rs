@@ -66,6 +66,9 @@ fn maintain(view: &View) -> Roles {
     let Some((master, facts, min)) = view.serving() else {
         return operation::grant_again(view);
     };
+    if let Some(step) = operation::new_lineage(view, facts) {
+        return Roles::steps(vec![step]);
+    }
     let mut waits = false;
     for question in [replicas::decide, quorum::decide, scale::decide] {
         let answer = question(view, master, facts, min);

@@ -67,13 +67,17 @@ impl Group {
     /// Every process in the group and below it, in the machine's numbers.
     pub(crate) fn pids(&self) -> Vec<i32> {
         let mut found = Vec::new();
+        walk(&register().join(&self.0), &mut |dir| found.extend(listed(dir)));
+        found
+    }
+
+    /// Every process in the members of this name, anywhere below the group.
+    pub(crate) fn pids_of_member(&self, name: &str) -> Vec<i32> {
+        let mut found = Vec::new();
         walk(&register().join(&self.0), &mut |dir| {
-            let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-            found.extend(
-                text.lines()
-                    .filter_map(|line| line.parse::<i32>().ok())
-                    .filter(|pid| *pid > 0),
-            );
+            if dir.components().any(|part| part.as_os_str() == name) {
+                found.extend(listed(dir));
+            }
         });
         found
     }
@@ -153,6 +157,13 @@ impl Group {
         Ok(())
     }
 
+    /// Whether the group has neither processes nor groups below it.
+    pub(crate) fn is_empty(&self) -> bool {
+        let mut groups = 0;
+        walk(&register().join(&self.0), &mut |_| groups += 1);
+        groups <= 1 && !self.is_running()
+    }
+
     /// Whether any hierarchy still has the group.
     pub(crate) fn exists(&self) -> bool {
         hierarchies().iter().any(|root| root.join(&self.0).exists())
@@ -213,6 +224,15 @@ fn copy_cpuset(parent: &Path, dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn listed(dir: &Path) -> Vec<i32> {
+    let text = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    // Processes of a foreign pid namespace are listed as 0.
+    text.lines()
+        .filter_map(|line| line.parse::<i32>().ok())
+        .filter(|pid| *pid > 0)
+        .collect()
 }
 
 fn walk(dir: &Path, visit: &mut dyn FnMut(&Path)) {

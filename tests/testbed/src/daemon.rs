@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cgroup::Group;
-use crate::command::output;
 use crate::error::{At, Error, Result};
 use crate::network;
 use crate::places::{Places, make_dir};
@@ -113,14 +112,20 @@ pub(crate) fn stop(group: &Group, wait: std::time::Duration) -> Result<()> {
     group.kill_all()
 }
 
-/// Runs a long build step inside the register, so that `down` finds it whatever becomes of us.
+/// Where long build steps run, so that `down` finds them whatever becomes of us.
 pub(crate) fn build_group() -> Result<Group> {
     let group = Group::of("build");
     group.create()?;
     Ok(group)
 }
 
-/// Used where a program's output matters and it must be registered meanwhile.
-pub(crate) fn registered_output(group: &Group, words: &[&str]) -> Result<String> {
-    output(registered(group).args(words))
+/// Removes what [`build_group`] made, once a build outside of `up` has ended.
+pub(crate) fn remove_build_group() -> Result<()> {
+    Group::of("build").kill_all()?;
+    Group::of("build").remove()?;
+    if Group::top().is_empty() {
+        Group::top().remove()
+    } else {
+        Ok(())
+    }
 }

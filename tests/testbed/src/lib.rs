@@ -11,28 +11,38 @@
 //!
 //! Nothing here knows the operator's types.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod addons;
+mod audit;
 mod cgroup;
+mod collect;
 mod command;
 mod control_plane;
 mod daemon;
+mod enter;
 mod error;
 mod images;
 mod interrupt;
 mod key;
 mod kubectl;
 mod lifecycle;
+mod load;
 mod network;
 mod node;
 mod pki;
 mod places;
+mod pods;
 mod preflight;
 mod programs;
 mod state;
 mod testbed;
 
+pub use audit::{Audit, Event};
 pub use error::{Error, Result};
 pub use lifecycle::Options;
+pub use nix::sys::signal::Signal;
 pub use node::Node;
 pub use places::Places;
+pub use pods::Process;
 pub use testbed::Testbed;

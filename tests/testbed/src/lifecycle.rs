@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -14,7 +15,7 @@ use crate::interrupt::{self, wait_until};
 use crate::node::{MOUNT_POINTS, Node};
 use crate::places::{Places, make_dir, read, write};
 use crate::state::State;
-use crate::{addons, control_plane, images, kubectl, network, preflight, programs, state};
+use crate::{addons, control_plane, images, kubectl, load, network, preflight, programs, state};
 
 /// Names of namespaces and groups are the machine's, so there is one testbed and one lock on it.
 const LOCK: &str = "/run/redis-operator-testbed.lock";
@@ -51,8 +52,11 @@ impl Lock {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => {
                     let lock = Self(lock);
-                    lock.check_owner(places)?;
-                    return Ok(lock);
+                    if lock.is_current() {
+                        lock.check_owner(places)?;
+                        return Ok(lock);
+                    }
+                    continue;
                 }
                 Err((_, nix::errno::Errno::EWOULDBLOCK)) => {}
                 Err((_, error)) => return Err(error).at("lock", LOCK),
@@ -64,6 +68,13 @@ impl Lock {
             interrupt::check()?;
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// Whether the file locked is still the one at the path: `down` removes it.
+    fn is_current(&self) -> bool {
+        let of = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        let locked = self.0.metadata().map(of).ok();
+        locked.is_some() && locked == fs::metadata(LOCK).map(of).ok()
     }
 
     fn check_owner(&self, places: &Places) -> Result<()> {
@@ -98,8 +109,8 @@ pub(crate) fn up(places: &Places, options: Options) -> Result<()> {
     lock.own(places)?;
     match build_and_start(places, options) {
         Err(error) if fresh => {
-            let _ = matches!(error, Error::Interrupted).then(interrupt::taken);
             if matches!(error, Error::Interrupted) {
+                interrupt::taken();
                 say("interrupted: clearing up");
                 clear(places)?;
             } else {
@@ -161,6 +172,7 @@ fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
     wait_until("all nodes to be Ready", Duration::from_secs(90), &log, || {
         all_ready(places, state.nodes.len())
     })?;
+    load::give_operator(places, state)?;
     Ok(changed)
 }
 
@@ -168,6 +180,12 @@ fn all_ready(places: &Places, expected: usize) -> Result<bool> {
     let query = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
     let ready = kubectl::run(places, &["get", "nodes", "-o", query]).unwrap_or_default();
     Ok(ready.lines().filter(|line| *line == "True").count() >= expected)
+}
+
+/// Starts again what has died of the control plane.
+pub(crate) fn repair(places: &Places) -> Result<()> {
+    control_plane::ensure_api(places)?;
+    control_plane::ensure_rest(places).map(drop)
 }
 
 /// The nodes mount their own directories over these; those that had to be made are removed by `down`.
@@ -194,6 +212,7 @@ pub(crate) fn down(places: &Places) -> Result<bool> {
     let lock = Lock::take(places)?;
     let there = leftovers(places);
     clear(places)?;
+    fs::remove_file(LOCK).at("remove", LOCK)?;
     drop(lock);
     Ok(there)
 }

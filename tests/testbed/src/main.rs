@@ -1,10 +1,11 @@
 //! `cargo testbed`: a real Kubernetes on one machine. Parses the command line and prints; the library works.
 
 use std::os::unix::process::CommandExt;
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use testbed::{Error, Options, Result, Testbed};
+use testbed::{Error, Options, Places, Result, Testbed};
 
 /// A real Kubernetes on this machine: namespaces as nodes, no registry, no traffic outside.
 #[derive(Parser)]
@@ -32,6 +33,29 @@ enum Verb {
         #[arg(trailing_var_arg = true, required = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
+    /// Bring an image to every node: a docker-archive, or the name of an image that buildah or docker has here.
+    Load {
+        /// A file, or a name such as app:1.
+        image: String,
+    },
+    /// Build an image from this repository and bring it to every node, now and at every later `up`.
+    Image {
+        /// Which one.
+        which: Which,
+    },
+    /// Print a program's log: kube-apiserver, audit, n1-kubelet, ...; without a name, list them.
+    Logs {
+        /// Name of the log.
+        component: Option<String>,
+        /// Go on as it grows.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Write logs, objects and every Redis's INFO into a directory.
+    Collect {
+        /// The directory; made if it is missing.
+        directory: PathBuf,
+    },
     /// Do something to a node.
     Node {
         /// n1, n2, ...
@@ -39,6 +63,11 @@ enum Verb {
         /// What to do.
         action: Action,
     },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Which {
+    Operator,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -82,26 +111,80 @@ fn run(verb: Verb) -> Result<()> {
             Ok(())
         }
         Verb::Status => status(),
-        Verb::Exec { command } => {
-            let source = Testbed::attach()?
-                .command_in_cluster(&command[0])
-                .args(&command[1..])
-                .exec();
-            Err(Error::Io {
-                what: "run",
-                path: command[0].clone().into(),
-                source,
-            })
+        Verb::Exec { command } => exec(&command),
+        Verb::Load { image } => Testbed::attach()?
+            .load(&image)
+            .map(|name| println!("{name} is on every node")),
+        Verb::Image { which: Which::Operator } => {
+            Testbed::watch_signals();
+            Testbed::build_operator_image().map(|name| println!("{name}"))
         }
+        Verb::Logs { component, follow } => logs(component.as_deref(), follow),
+        Verb::Collect { directory } => Testbed::attach()?.collect(&directory),
         Verb::Node { name, action } => node(&name, action),
     }
 }
 
+fn exec(words: &[String]) -> Result<()> {
+    let testbed = Testbed::attach()?;
+    testbed.enter()?;
+    let source = Command::new(&words[0])
+        .args(&words[1..])
+        .envs(testbed.environment())
+        .exec();
+    Err(Error::Io {
+        what: "run",
+        path: words[0].clone().into(),
+        source,
+    })
+}
+
+fn logs(component: Option<&str>, follow: bool) -> Result<()> {
+    let places = Places::from_env()?;
+    let directory = places.state.join("log");
+    let file = component.map(|name| places.log(name)).filter(|file| file.exists());
+    let Some(file) = file else {
+        let entries = std::fs::read_dir(&directory).map_err(|source| Error::Io {
+            what: "read",
+            path: directory.clone(),
+            source,
+        })?;
+        let names = entries.flatten().map(|entry| entry.path());
+        let mut names: Vec<_> = names
+            .filter_map(|path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+            .collect();
+        names.sort();
+        let list = names.join(" ");
+        return match component {
+            None => {
+                println!("{list}");
+                Ok(())
+            }
+            Some(name) => Err(Error::Unsuitable(format!("there is no log {name}; there are: {list}"))),
+        };
+    };
+    let mut tail = Command::new("tail");
+    tail.args(["-n", "+1"]).args(follow.then_some("-F"));
+    let source = tail.arg(&file).exec();
+    Err(Error::Io {
+        what: "run",
+        path: "tail".into(),
+        source,
+    })
+}
+
 fn status() -> Result<()> {
     let testbed = Testbed::attach()?;
-    for node in testbed.nodes()? {
-        println!("{:<26} {:<12} {}", node.name(), node.address(), node.state());
+    for name in Testbed::components() {
+        let state = testbed
+            .process(name)
+            .map_or_else(|_| "off".to_owned(), |pid| format!("on (pid {pid})"));
+        println!("{name:<26} {state}");
     }
+    for node in testbed.nodes()? {
+        println!("{:<26} {} ({})", node.name(), node.state(), node.address());
+    }
+    println!("{:<26} cargo testbed exec -- kubectl get nodes", "try");
     Ok(())
 }
 

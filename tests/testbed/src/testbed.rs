@@ -1,14 +1,21 @@
 //! The handle that tests and the command hold.
 
+use std::path::Path;
 use std::process::Command;
 
-use crate::error::Result;
-use crate::interrupt;
-use crate::kubectl;
+use nix::sys::signal::Signal;
+
+use crate::audit::Audit;
+use crate::cgroup::Group;
+use crate::control_plane::COMPONENTS;
+use crate::daemon::pid_of;
+use crate::error::{Error, Result};
 use crate::lifecycle::{self, Options};
 use crate::node::Node;
 use crate::places::Places;
+use crate::pods::{self, Process};
 use crate::state::State;
+use crate::{collect, enter, interrupt, kubectl, load};
 
 /// A running testbed. Dropping it changes nothing: a testbed ends with [`Testbed::down`].
 #[derive(Debug, Clone)]
@@ -79,7 +86,7 @@ impl Testbed {
         nodes
             .into_iter()
             .find(|node| node.name() == name)
-            .ok_or_else(|| crate::Error::Unsuitable(format!("there is no node {name}; there are {}", names.join(", "))))
+            .ok_or_else(|| Error::Unsuitable(format!("there is no node {name}; there are {}", names.join(", "))))
     }
 
     /// Runs kubectl as the administrator and returns what it printed.
@@ -111,5 +118,122 @@ impl Testbed {
     #[must_use]
     pub fn command_in_cluster(&self, program: &str) -> Command {
         kubectl::in_cluster(&self.places, program)
+    }
+
+    /// Moves the calling process, which must have one thread, into the cluster's network with the cluster's DNS.
+    /// To be followed by [`std::os::unix::process::CommandExt::exec`] with [`Testbed::environment`].
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn enter(&self) -> Result<()> {
+        enter::enter(&self.places)
+    }
+
+    /// Environment of a client: PATH, KUBECONFIG, and caches that vanish with the testbed.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        kubectl::environment(&self.places)
+    }
+
+    /// Imports a docker-archive, or an image that buildah or docker has here, into every node. Returns its reference.
+    ///
+    /// # Errors
+    /// If there is no such image or a node is not on.
+    pub fn load(&self, image: &str) -> Result<String> {
+        load::load(&self.places, image)
+    }
+
+    /// Builds the operator's image from the repository above the current directory and keeps it: the running testbed
+    /// gets it now, later ones at their start. Returns its reference.
+    ///
+    /// # Errors
+    /// If the build fails, with the last lines it wrote.
+    pub fn build_operator_image() -> Result<String> {
+        load::build_operator(&Places::from_env()?)
+    }
+
+    /// Names of the control plane's programs, which are also those of their logs.
+    #[must_use]
+    pub fn components() -> &'static [&'static str] {
+        &COMPONENTS
+    }
+
+    /// The pid of a program: `etcd`, `kube-apiserver`, ..., or on a node `n1/kubelet`, `n1/containerd`, `n1/kube-proxy`.
+    /// A node's program that ends is started again within a second; one of the control plane by [`Testbed::repair`].
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn process(&self, component: &str) -> Result<i32> {
+        match component.split_once('/') {
+            Some((node, program)) => pid_of(&self.node(node)?.system(), program),
+            None => pid_of(&Group::of(component), component),
+        }
+    }
+
+    /// Starts again what has died of the control plane and waits for the API server.
+    ///
+    /// # Errors
+    /// If something does not start.
+    pub fn repair(&self) -> Result<()> {
+        lifecycle::repair(&self.places)
+    }
+
+    /// The processes of a pod, in the machine's numbers.
+    ///
+    /// # Errors
+    /// If there is no such pod or it is on no node.
+    pub fn pod_processes(&self, namespace: &str, pod: &str) -> Result<Vec<Process>> {
+        pods::processes(&self.places, namespace, pod)
+    }
+
+    /// The pid of a pod's Redis or Valkey, in the machine's numbers; never that of a child that saves.
+    ///
+    /// # Errors
+    /// If none runs.
+    pub fn redis_pid(&self, namespace: &str, pod: &str) -> Result<i32> {
+        pods::redis(&self.places, namespace, pod)
+    }
+
+    /// Sends a signal to a pod's Redis or Valkey: SIGKILL, SIGSTOP, SIGCONT.
+    ///
+    /// # Errors
+    /// If none runs.
+    pub fn signal_redis(&self, namespace: &str, pod: &str, signal: Signal) -> Result<()> {
+        pods::signal(self.redis_pid(namespace, pod)?, signal)
+    }
+
+    /// Sends a signal to every process of a pod's containers; the sandbox's `pause` is spared.
+    ///
+    /// # Errors
+    /// If there is no such pod.
+    pub fn signal_pod(&self, namespace: &str, pod: &str, signal: Signal) -> Result<()> {
+        let processes = self.pod_processes(namespace, pod)?;
+        for process in processes.iter().filter(|process| process.program != "pause") {
+            pods::signal(process.pid, signal)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a signal to any process whose pid this handle gave.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn signal(&self, pid: i32, signal: Signal) -> Result<()> {
+        pods::signal(pid, signal)
+    }
+
+    /// A reader of the API server's audit log, from its beginning.
+    #[must_use]
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.places.audit_log())
+    }
+
+    /// Writes what one needs to understand a failure into `dir`, see the list in the module `collect`. Works also while
+    /// parts of the cluster are dead.
+    ///
+    /// # Errors
+    /// If `dir` cannot be written.
+    pub fn collect(&self, dir: &Path) -> Result<()> {
+        collect::collect(&self.places, dir)
     }
 }

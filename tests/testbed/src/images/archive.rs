@@ -56,7 +56,7 @@ pub(crate) fn reference(file: &Path) -> Result<Option<String>> {
 }
 
 /// The program is many times faster than an unoptimized build of ours.
-fn sha256(file: &Path) -> Result<String> {
+pub(crate) fn sha256(file: &Path) -> Result<String> {
     let line = output(command("sha256sum", ["-b"]).arg(file))?;
     Ok(line
         .split(' ')
