@@ -4,8 +4,6 @@
 //! live in its namespace `shop`. A bare apiserver with its etcd is enough and best, for a garbage collector would miss
 //! the owner: `cargo test --test it -- --ignored apiserver`.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
