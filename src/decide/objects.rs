@@ -3,9 +3,6 @@
 //! Only objects that this set controls are touched; an object of our name that is somebody else's is named in a
 //! condition. The VIP is one of them: its selector is the recorded master and nobody else.
 
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use serde_json::Value;
-
 use super::scale::stateful_set_replicas;
 use super::view::View;
 use super::{settings, sync};
@@ -133,14 +130,13 @@ fn children(view: &View, wanted: &mut Wanted) {
         conf_in_use(view).unwrap_or(fresh)
     };
     wanted.config_revision = Some(conf.revision.clone());
-    let kept = Kept::of(view);
     let inputs = build::Inputs {
         conf: &conf,
         master: vip_master(view),
         epoch: view.authority.epoch,
         reads: reads(view),
         pods: u32::try_from(stateful_set_replicas(view)).unwrap_or(1),
-        live: kept.live(),
+        live: kept(view),
     };
     match build::all(view.cluster, &inputs) {
         Ok(objects) => objects.into_iter().for_each(|object| child(view, object, wanted)),
@@ -149,45 +145,14 @@ fn children(view: &View, wanted: &mut Wanted) {
     old_config_maps(view, &names::config_map(&view.cluster.name, &conf.revision), wanted);
 }
 
-/// What the apiserver completed in live objects and refuses to take back.
-struct Kept {
-    claim_size: Option<Quantity>,
-    vip_families: Vec<String>,
-    replicas_families: Vec<String>,
-}
-
-impl Kept {
-    fn of(view: &View) -> Self {
-        let set = &view.cluster.name;
-        let families = |service: String| -> Vec<String> {
-            let families = view
-                .ours("Service", &service)
-                .and_then(|s| s["spec"]["ipFamilies"].as_array());
-            families
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
-        };
-        let template = view
-            .ours("StatefulSet", &names::stateful_set(set))
-            .map(|s| &s["spec"]["volumeClaimTemplates"][0]);
-        let size = template.and_then(|t| t["spec"]["resources"]["requests"]["storage"].as_str());
-        Self {
-            claim_size: size.map(|size| Quantity(size.to_owned())),
-            vip_families: families(names::vip(set)),
-            replicas_families: families(names::replicas_service(set)),
-        }
-    }
-
-    fn live(&self) -> build::Live<'_> {
-        build::Live {
-            claim_size: self.claim_size.as_ref(),
-            vip_families: &self.vip_families,
-            replicas_families: &self.replicas_families,
-        }
-    }
+/// What our live objects hold that an apply must repeat.
+fn kept(view: &View) -> build::Live {
+    let set = &view.cluster.name;
+    build::Live::read(
+        view.ours("StatefulSet", &names::stateful_set(set)),
+        view.ours("Service", &names::vip(set)),
+        view.ours("Service", &names::replicas_service(set)),
+    )
 }
 
 /// The redis.conf that the StatefulSet's template mounts, as its ConfigMap has it.
