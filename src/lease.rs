@@ -46,7 +46,7 @@ impl Leadership {
     /// [`NotLeader`] if the Lease may end before the call does.
     pub fn check(&self, margin: Duration) -> Result<(), NotLeader> {
         let until = *self.0.borrow();
-        if until.is_some_and(|until| Instant::now() + margin <= until) {
+        if until.is_some_and(|until| Instant::now() + margin < until) {
             Ok(())
         } else {
             Err(NotLeader)
@@ -343,8 +343,8 @@ mod tests {
     async fn leadership_ends_by_time_alone() {
         let (sender, receiver) = watch::channel(Some(Instant::now() + Duration::from_secs(2)));
         let mut leadership = Leadership(receiver);
-        assert_eq!(leadership.check(Duration::from_secs(2)), Ok(()));
-        assert_eq!(leadership.check(Duration::from_millis(2001)), Err(NotLeader));
+        assert_eq!(leadership.check(Duration::from_millis(1999)), Ok(()));
+        assert_eq!(leadership.check(Duration::from_secs(2)), Err(NotLeader));
         let begun = Instant::now();
         leadership.lost().await;
         assert_eq!(begun.elapsed().as_secs(), 2);

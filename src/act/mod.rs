@@ -151,6 +151,7 @@ fn is_role(step: &Step) -> bool {
         Step::CreateInternal { .. }
         | Step::CreateApp
         | Step::WriteAcl { .. }
+        | Step::Grow { .. }
         | Step::Create(_)
         | Step::Apply { .. }
         | Step::Delete { .. }
@@ -167,6 +168,7 @@ async fn other(actor: &Actor<'_>, observed: &Observed, step: &Step, memory: &mut
         Step::CreateInternal { app_sha256 } => objects::create_internal(actor, app_sha256, memory).await,
         Step::CreateApp => objects::create_app(actor, memory).await,
         Step::WriteAcl { acl } => objects::write_acl(actor, acl, memory).await,
+        Step::Grow { claim, uid, size } => objects::grow(actor, claim, uid, size).await,
         Step::Create(object) => objects::create(actor, object).await,
         Step::Apply { object, because } => objects::apply(actor, object, because.as_deref()).await,
         Step::Delete { id, uid } => objects::delete(actor, id, uid).await,
@@ -184,7 +186,12 @@ async fn other(actor: &Actor<'_>, observed: &Observed, step: &Step, memory: &mut
             ready,
             message,
         } => objects::gate(actor, pod, uid, *ready, message).await,
-        Step::Mark { claim, epoch, role } => objects::mark(actor, claim, *epoch, *role).await,
+        Step::Mark {
+            claim,
+            uid,
+            epoch,
+            role,
+        } => objects::mark(actor, claim, uid, *epoch, *role).await,
         Step::Record { .. }
         | Step::Bare { .. }
         | Step::Arm { .. }
@@ -201,6 +208,7 @@ pub fn name(step: &Step) -> &'static str {
         Step::CreateInternal { .. } => "create-internal",
         Step::CreateApp => "create-app",
         Step::WriteAcl { .. } => "write-acl",
+        Step::Grow { .. } => "grow",
         Step::Create(_) => "create",
         Step::Apply { .. } => "apply",
         Step::Delete { .. } => "delete",

@@ -6,7 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ActError, Actor, call};
 use crate::api::status::Role;
@@ -179,13 +179,24 @@ pub(super) async fn gate(actor: &Actor<'_>, pod: &str, uid: &str, ready: bool, m
     Ok(())
 }
 
-pub(super) async fn mark(actor: &Actor<'_>, claim: &str, epoch: i64, role: Role) -> Result<(), ActError> {
+pub(super) async fn mark(actor: &Actor<'_>, claim: &str, uid: &str, epoch: i64, role: Role) -> Result<(), ActError> {
+    let annotations = json!({annotation::EPOCH: epoch.to_string(), annotation::ROLE: role.as_str()});
+    let body = json!({"metadata": {"name": claim, "uid": uid, "annotations": annotations}});
+    patch_claim(actor, claim, manager::ROLE, body).await
+}
+
+/// Asks for a larger volume; the storage driver does the rest.
+pub(super) async fn grow(actor: &Actor<'_>, claim: &str, uid: &str, size: &str) -> Result<(), ActError> {
+    let spec = json!({"resources": {"requests": {"storage": size}}});
+    let body = json!({"metadata": {"name": claim, "uid": uid}, "spec": spec});
+    patch_claim(actor, claim, manager::OBJECTS, body).await
+}
+
+async fn patch_claim(actor: &Actor<'_>, claim: &str, manager: &str, mut body: Value) -> Result<(), ActError> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(actor.client.clone(), &actor.cluster.namespace);
-    let body = json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": {"name": claim, "annotations": {annotation::EPOCH: epoch.to_string(), annotation::ROLE: role.as_str()}},
-    });
-    let params = PatchParams::apply(manager::ROLE).force();
+    body["apiVersion"] = json!("v1");
+    body["kind"] = json!("PersistentVolumeClaim");
+    let params = PatchParams::apply(manager).force();
     let reply = call(
         actor,
         format!("claim {claim}"),

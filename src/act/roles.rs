@@ -31,6 +31,7 @@ pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) ->
         | Step::CreateInternal { .. }
         | Step::CreateApp
         | Step::WriteAcl { .. }
+        | Step::Grow { .. }
         | Step::Create(_)
         | Step::Apply { .. }
         | Step::Delete { .. }

@@ -27,6 +27,7 @@ pub const MANAGED: &[&str] = &[
     "primaryauth",
     "primaryuser",
     "protected-mode",
+    "repl-diskless-sync-delay",
     "repl-diskless-sync-max-replicas",
     "repl-ping-replica-period",
     "repl-ping-slave-period",

@@ -10,14 +10,17 @@ use super::hold::Hold;
 use super::objects::Wanted;
 use super::quorum::min_target;
 use super::roles::Roles;
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use super::status::converged;
 use super::sync;
 use super::view::View;
 use crate::api::status::{MemberState, RedisReplicaSetStatus};
-use crate::model::observed::{AppSecret, Trouble, Unusable};
+use crate::build::{pod, quantity};
+use crate::model::observed::{AppSecret, ClaimFacts, Member, Trouble, Unusable};
 use crate::model::plan::Note;
 
+/// What servers of Redis 7.0 and Valkey, and of Redis 8, say of a directive they do not know.
+const BAD_CONFIG: [&str; 2] = ["FATAL CONFIG FILE ERROR", "Unresolved Configuration(s)"];
 /// Without progress for so long, a set counts as stalled.
 const PROGRESS_DEADLINE: SignedDuration = SignedDuration::from_mins(10);
 
@@ -56,7 +59,7 @@ pub(super) fn conditions(
     let available = available(view, roles);
     let replication = replication(view, new);
     let persistence = persistence(view);
-    let up_to_date = up_to_date(view);
+    let up_to_date = up_to_date(view, wanted, settings);
     let config = config(view, wanted, settings);
     let credentials = credentials(view, wanted);
     let stalled = stalled(view, roles, wanted, &config);
@@ -365,10 +368,28 @@ fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
             format!("{} cannot follow the master since {:.0}", member.name, member.since.0),
         );
     }
+    if let Some(limit) = small_replica_buffer(view) {
+        return yes(
+            "ReplicaBufferTooSmall",
+            format!(
+                "client-output-buffer-limit {limit:?} is below the backlog of 64 MB: a full resync under writes may never end"
+            ),
+        );
+    }
     if ready < wanted {
         return no("Syncing", format!("{ready} of {wanted} in sync"));
     }
     yes("InSync", format!("{ready} of {wanted} replicas in sync"))
+}
+
+/// The replicas' output buffer limit of spec.config, if a replica that is behind by the backlog would exceed it.
+fn small_replica_buffer<'a>(view: &View<'a>) -> Option<&'a str> {
+    const BACKLOG: u64 = 64 << 20;
+    let limit = view.cluster.spec.config.get("client-output-buffer-limit")?;
+    let mut words = limit.split_whitespace();
+    words.find(|class| matches!(*class, "replica" | "slave"))?;
+    let hard = settings::bytes(words.next()?)?;
+    (hard > 0 && hard < BACKLOG).then_some(limit)
 }
 
 fn persistence(view: &View) -> Verdict {
@@ -395,7 +416,7 @@ fn persistence(view: &View) -> Verdict {
     yes("Healthy", "append-only files are written")
 }
 
-fn up_to_date(view: &View) -> Verdict {
+fn up_to_date(view: &View, wanted: &Wanted, settings: &Settings) -> Verdict {
     for member in &view.observed.members {
         match member.pod.as_ref().and_then(|p| p.trouble.as_ref()) {
             Some(Trouble::Unschedulable(words))
@@ -409,28 +430,49 @@ fn up_to_date(view: &View) -> Verdict {
             Some(Trouble::Waiting(_)) | None => {}
         }
     }
-    let Some(current) = view
-        .observed
-        .stateful_set
-        .as_ref()
-        .and_then(|s| s.update_revision.as_deref())
-    else {
+    if view.observed.stateful_set.is_none() {
         return no("PodNotReady", "the StatefulSet does not exist yet");
-    };
-    let old = view
-        .observed
-        .members
+    }
+    let members = &view.observed.members;
+    let growing = members
         .iter()
-        .filter_map(|m| m.pod.as_ref()?.revision.as_deref())
-        .filter(|r| *r != current)
+        .filter(|m| m.claim.as_ref().is_some_and(is_growing))
+        .count();
+    if growing > 0 {
+        let (done, all) = (members.len() - growing, members.len());
+        return no(
+            "Resizing",
+            format!("{done} of {all} volumes have the size that was asked for"),
+        );
+    }
+    let old = members
+        .iter()
+        .filter(|m| is_outdated(view, m, wanted, settings))
         .count();
     if old > 0 {
         return no(
             "OnDelete",
-            format!("{old} pods run an older revision than {current} and are to be deleted by a person"),
+            format!("{old} pods were made before the last change and take it up when a person deletes them"),
         );
     }
     yes("UpToDate", "every pod runs the wanted revision")
+}
+
+/// Whether a bound claim asks for more than its volume has.
+fn is_growing(claim: &ClaimFacts) -> bool {
+    let bytes = |size: &Option<String>| size.as_deref().and_then(quantity::parse);
+    claim.bound
+        && bytes(&claim.capacity)
+            .zip(bytes(&claim.size))
+            .is_some_and(|(has, asked)| has < asked)
+}
+
+/// Whether a pod lacks something that only a new pod can take up.
+fn is_outdated(view: &View, member: &Member, wanted: &Wanted, settings: &Settings) -> bool {
+    let Some(pod) = &member.pod else { return false };
+    let current = pod::revision(view.cluster).ok();
+    let template = current.is_some() && pod.revision != current;
+    template || (!settings.restart.is_empty() && pod.config_revision != wanted.config_revision)
 }
 
 fn config(view: &View, wanted: &Wanted, settings: &Settings) -> Verdict {
@@ -453,7 +495,9 @@ fn config(view: &View, wanted: &Wanted, settings: &Settings) -> Verdict {
         .iter()
         .filter_map(|m| m.pod.as_ref()?.trouble.as_ref())
         .find_map(|t| match t {
-            Trouble::Terminated(words) if words.contains("FATAL CONFIG FILE ERROR") => Some(words.clone()),
+            Trouble::Terminated(words) if BAD_CONFIG.iter().any(|complaint| words.contains(complaint)) => {
+                Some(words.clone())
+            }
             _ => None,
         });
     if let Some(words) = bad {

@@ -83,6 +83,7 @@ fn mark(view: &View, member: &Member, role: Role) -> Option<Step> {
     let stands = claim.epoch == Some(epoch) && claim.role.as_deref() == Some(role.as_str());
     (!stands).then(|| Step::Mark {
         claim: names::claim(&member.name),
+        uid: claim.uid.clone(),
         epoch,
         role,
     })

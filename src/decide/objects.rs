@@ -10,7 +10,7 @@ use crate::api::WhenEmpty;
 use crate::api::status::{Derived, OperationKind};
 use crate::build::acl::{Hashes, PasswordHash};
 use crate::build::services::Reads;
-use crate::build::{self, acl, compare, conf};
+use crate::build::{self, acl, compare, conf, quantity};
 use crate::model::observed::{AppSecret, InternalSecret, Live, Member, ObjectId};
 use crate::model::plan::{Object, Step};
 use crate::names;
@@ -142,6 +142,7 @@ fn children(view: &View, wanted: &mut Wanted) {
         Ok(objects) => objects.into_iter().for_each(|object| child(view, object, wanted)),
         Err(error) => wanted.config_error = Some(error.to_string()),
     }
+    volumes(view, wanted);
     old_config_maps(view, &names::config_map(&view.cluster.name, &conf.revision), wanted);
 }
 
@@ -205,6 +206,24 @@ fn child(view: &View, built: build::Object, wanted: &mut Wanted) {
             object.resource_version = of_live("resourceVersion");
             let because = difference.foreign.then(|| format!("{difference} and is put back"));
             wanted.steps.push(Step::Apply { object, because });
+        }
+    }
+}
+
+/// Volumes only grow. Claims are patched one by one: the StatefulSet's template of them can never change.
+fn volumes(view: &View, wanted: &mut Wanted) {
+    let Some(size) = quantity::parse(&view.cluster.spec.storage.size.0) else {
+        return;
+    };
+    for member in &view.observed.members {
+        let Some(claim) = &member.claim else { continue };
+        let asked = claim.size.as_deref().and_then(quantity::parse);
+        if asked.is_some_and(|asked| asked < size) {
+            wanted.steps.push(Step::Grow {
+                claim: names::claim(&member.name),
+                uid: claim.uid.clone(),
+                size: view.cluster.spec.storage.size.0.clone(),
+            });
         }
     }
 }

@@ -296,7 +296,7 @@ fn data_lost(view: &View) -> Option<Hold> {
     let all_empty = members
         .iter()
         .all(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys == 0));
-    (all_empty && !members.is_empty()).then(|| Hold::DataLost {
+    (all_empty && !members.is_empty()).then_some(Hold::DataLost {
         volumes: members.len(),
         keys: mark.keys,
         epoch: mark.epoch,

@@ -42,12 +42,14 @@ pub(super) fn decide(view: &View) -> Settings {
         .collect();
     let mut out = Settings::default();
     for (key, value) in &wanted {
+        let shown = || answering.iter().filter_map(|(_, f)| f.managed.get(key));
+        let differs = || shown().flatten().any(|current| !same_value(key, value, current));
         match view.observed.refused.get(&(key.clone(), value.clone())) {
             Some(Refusal::Refused(words)) => out.refused.push((key.clone(), words.clone())),
-            Some(Refusal::Immutable) => out.restart.push(key.clone()),
-            Some(Refusal::Shown(_)) | None => {}
+            Some(Refusal::Immutable) if differs() => out.restart.push(key.clone()),
+            Some(Refusal::Immutable | Refusal::Shown(_)) | None => {}
         }
-        if answering.iter().any(|(_, f)| f.managed.get(key) == Some(&None)) {
+        if shown().any(Option::is_none) {
             out.unknown.push(key.clone());
         }
     }
@@ -117,9 +119,16 @@ fn same_value(key: &str, wanted: &str, shown: &str) -> bool {
 /// Lower case, bytes for sizes, and Redis's old word for a replica.
 fn canonical(token: &str) -> String {
     let token = token.trim_matches('"').to_ascii_lowercase();
-    if token == "slave" {
-        return "replica".into();
+    match bytes(&token) {
+        _ if token == "slave" => "replica".into(),
+        Some(bytes) => bytes.to_string(),
+        None => token,
     }
+}
+
+/// A size as redis.conf has it: a number and b, k, kb, m, mb, g or gb.
+pub(super) fn bytes(token: &str) -> Option<u64> {
+    let token = token.to_ascii_lowercase();
     let digits = token.bytes().take_while(u8::is_ascii_digit).count();
     let factor: u64 = match &token[digits..] {
         "" | "b" => 1,
@@ -129,13 +138,9 @@ fn canonical(token: &str) -> String {
         "mb" => 1 << 20,
         "g" => 1_000_000_000,
         "gb" => 1 << 30,
-        _ => return token,
+        _ => return None,
     };
-    token[..digits]
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(factor))
-        .map_or(token, |bytes| bytes.to_string())
+    token[..digits].parse::<u64>().ok()?.checked_mul(factor)
 }
 
 #[cfg(test)]

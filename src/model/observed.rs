@@ -136,7 +136,7 @@ pub struct PodFacts {
     pub started: Option<Timestamp>,
     /// What the kubelet or the scheduler says of a pod that does not run, if anything.
     pub trouble: Option<Trouble>,
-    /// Template revision the pod was made from.
+    /// Revision of what only a new pod can take up, as the pod was made with it.
     pub revision: Option<String>,
     /// Revision of redis.conf the pod was made with.
     pub config_revision: Option<String>,
@@ -170,6 +170,10 @@ pub struct ClaimFacts {
     pub created: Option<Timestamp>,
     /// Whether a volume is bound to it.
     pub bound: bool,
+    /// Size it asks for.
+    pub size: Option<String>,
+    /// Size of its volume.
+    pub capacity: Option<String>,
     /// Epoch it carries.
     pub epoch: Option<i64>,
     /// Role it carries.

@@ -45,6 +45,15 @@ pub enum Step {
         /// The file; hashes only.
         acl: String,
     },
+    /// Asks for a larger volume.
+    Grow {
+        /// Name of the claim.
+        claim: String,
+        /// UID of the claim.
+        uid: String,
+        /// Size, a quantity.
+        size: String,
+    },
     /// Creates an object that does not exist.
     Create(Object),
     /// Puts our fields of an object back, or changes them.
@@ -136,6 +145,8 @@ pub enum Step {
     Mark {
         /// Name of the claim.
         claim: String,
+        /// UID of the claim.
+        uid: String,
         /// Epoch.
         epoch: i64,
         /// Role of its pod.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PersistentVolumeClaim, Pod};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -167,7 +168,7 @@ fn pod_facts(pod: &Pod) -> PodFacts {
         deleting: pod.metadata.deletion_timestamp.is_some(),
         started: running.and_then(|r| r.started_at.as_ref()).map(|t| t.0),
         trouble,
-        revision: pod.labels().get(label::POD_REVISION).cloned(),
+        revision: pod.annotations().get(annotation::REVISION).cloned(),
         config_revision: pod.annotations().get(annotation::CONFIG_REVISION).cloned(),
         role: pod.labels().get(label::ROLE).cloned(),
         in_sync: pod.labels().get(label::IN_SYNC).is_some_and(|v| v == "true"),
@@ -183,13 +184,9 @@ fn trouble(container: &ContainerStatus) -> Option<Trouble> {
     let state = container.state.as_ref()?;
     let ended = |s: &ContainerState| {
         let t = s.terminated.as_ref()?;
-        let said = t.message.clone().filter(|m| !m.trim().is_empty());
+        let said = t.message.as_deref().map(last_words).filter(|said| !said.is_empty());
         let why = said.or_else(|| t.reason.clone()).unwrap_or_default();
-        Some(Trouble::Terminated(words(&format!(
-            "exit code {}: {}",
-            t.exit_code,
-            why.trim()
-        ))))
+        Some(Trouble::Terminated(words(&format!("exit code {}: {why}", t.exit_code))))
     };
     if let Some(waiting) = &state.waiting {
         let reason = waiting.reason.as_deref().unwrap_or_default();
@@ -210,6 +207,19 @@ fn trouble(container: &ContainerStatus) -> Option<Trouble> {
     ended(state)
 }
 
+/// What a log ends with: Redis's complaint about its configuration with the line it names, else the last line.
+fn last_words(log: &str) -> String {
+    const COMPLAINTS: [&str; 2] = ["*** FATAL CONFIG FILE ERROR", "Unresolved Configuration(s) Detected"];
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let complaint = lines
+        .iter()
+        .position(|line| COMPLAINTS.iter().any(|c| line.contains(c)));
+    match complaint {
+        Some(at) => lines[at..].join(" "),
+        None => lines.last().map(|line| (*line).to_owned()).unwrap_or_default(),
+    }
+}
+
 /// The tail of a text: logs end with what went wrong. Control characters do not reach status or logs.
 fn words(text: &str) -> String {
     let clean: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -222,11 +232,22 @@ fn words(text: &str) -> String {
         .join(" ")
 }
 
+fn storage(quantities: Option<&BTreeMap<String, Quantity>>) -> Option<String> {
+    quantities?.get("storage").map(|quantity| quantity.0.clone())
+}
+
 fn claim_facts(claim: &PersistentVolumeClaim) -> ClaimFacts {
     ClaimFacts {
         uid: claim.uid().unwrap_or_default(),
         created: claim.metadata.creation_timestamp.as_ref().map(|t| t.0),
         bound: claim.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Bound"),
+        size: storage(
+            claim
+                .spec
+                .as_ref()
+                .and_then(|s| s.resources.as_ref()?.requests.as_ref()),
+        ),
+        capacity: storage(claim.status.as_ref().and_then(|s| s.capacity.as_ref())),
         epoch: claim.annotations().get(annotation::EPOCH).and_then(|e| e.parse().ok()),
         role: claim.annotations().get(annotation::ROLE).cloned(),
     }

@@ -136,13 +136,16 @@ fn trim_pod(pod: &mut Pod) {
     });
 }
 
+/// Replies of our own writes, with when they came.
+type Replies<K> = HashMap<ObjectRef<K>, (Instant, Arc<K>)>;
+
 /// A store, and replies of our own writes that it may not have seen yet.
 pub struct Newest<K: Lookup + Clone + 'static>
 where
     K::DynamicType: Eq + Hash + Clone,
 {
     store: reflector::Store<K>,
-    replies: Arc<Mutex<HashMap<ObjectRef<K>, (Instant, Arc<K>)>>>,
+    replies: Arc<Mutex<Replies<K>>>,
 }
 
 impl<K> Newest<K>
@@ -154,16 +157,12 @@ where
         let reference = ObjectRef::<K>::new(name).within(namespace);
         let stored = self.store.get(&reference);
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
-        match replies.get(&reference) {
-            Some((at, reply)) if at.elapsed() < REPLY_LIFETIME => {
-                if stored
-                    .as_ref()
-                    .is_none_or(|s| version(s.as_ref()) < version(reply.as_ref()))
-                {
-                    return Some(reply.clone());
-                }
-            }
-            _ => {}
+        let behind = |reply: &K| stored.as_deref().is_none_or(|s| version(s) < version(reply));
+        if let Some((at, reply)) = replies.get(&reference)
+            && at.elapsed() < REPLY_LIFETIME
+            && behind(reply)
+        {
+            return Some(reply.clone());
         }
         replies.remove(&reference);
         stored
