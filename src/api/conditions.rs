@@ -100,6 +100,8 @@ words! {
         Lagging = "Lagging",
         /// A replica has no link to the master.
         LinkDown = "LinkDown",
+        /// By spec.config, the master's output buffer for replicas may end a full resync before it is done.
+        ReplicaBufferTooSmall = "ReplicaBufferTooSmall",
         /// The master takes writes with fewer replicas than it should, because replicas are gone.
         Degraded = "Degraded",
         /// Every append-only file is written.
@@ -120,6 +122,8 @@ words! {
         Unschedulable = "Unschedulable",
         /// An image cannot be fetched.
         ImagePullFailed = "ImagePullFailed",
+        /// Volumes are being grown.
+        Resizing = "Resizing",
         /// Pods of an older revision run until somebody deletes them.
         OnDelete = "OnDelete",
         /// Every running server follows spec.config.
@@ -207,13 +211,14 @@ impl ConditionType {
                 No,
             ],
             Self::FailoverBlocked => &[NoReplica, Paused, NeverByPolicy],
-            Self::ReplicationHealthy => &[InSync, Degraded, Syncing, Lagging, LinkDown],
+            Self::ReplicationHealthy => &[InSync, ReplicaBufferTooSmall, Degraded, Syncing, Lagging, LinkDown],
             Self::PersistenceHealthy => &[Healthy, AofOff, WriteFailed, RewriteFailed],
             Self::UpToDate => &[
                 UpToDate,
                 PvcPending,
                 Unschedulable,
                 ImagePullFailed,
+                Resizing,
                 PodNotReady,
                 OnDelete,
             ],
@@ -254,6 +259,7 @@ const READY: &[Reason] = {
         PvcPending,
         Unschedulable,
         ImagePullFailed,
+        Resizing,
         PodNotReady,
         RefusedByRedis,
         UnknownDirective,
@@ -267,7 +273,10 @@ const READY: &[Reason] = {
 impl Reason {
     /// Whether a condition with this reason leaves Ready alone: it is True with it, or its exception is wanted.
     pub const fn leaves_ready(self) -> bool {
-        matches!(self, Self::OnDelete | Self::RestartPending)
+        matches!(
+            self,
+            Self::OnDelete | Self::RestartPending | Self::ReplicaBufferTooSmall
+        )
     }
 }
 

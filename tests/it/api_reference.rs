@@ -280,28 +280,18 @@ fn cell(text: &str) -> String {
 }
 
 #[test]
-fn every_reason_that_the_decision_gives_is_in_the_reference_and_no_other() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/decide");
+fn every_reason_of_the_reference_is_given_by_the_decision() {
+    // A reason that is not in the list does not compile; one that nothing gives is found here.
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/decide/conditions");
     let sources = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
     let source: String = sources.collect();
-    let known: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-    let mut given = 0;
-    for verdict in ["yes(\"", "no(\""] {
-        for rest in source.split(verdict).skip(1) {
-            let reason = rest.split('"').next().unwrap();
-            given += 1;
-            assert!(
-                known.contains(&reason),
-                "add {reason} to src/api/conditions.rs, with its type and meaning"
-            );
-        }
-    }
-    assert!(given > 30, "only {given} reasons were found");
-    for reason in known {
-        let (word, variant) = (format!("\"{reason}\""), format!("Reason::{reason}"));
-        let found = source.contains(&word) || source.contains(&variant);
-        assert!(found, "nothing gives {reason}: remove it from src/api/conditions.rs");
+    for reason in Reason::ALL {
+        let variant = format!("Reason::{reason}");
+        let given = source
+            .match_indices(&variant)
+            .any(|(at, _)| !source[at + variant.len()..].starts_with(|next: char| next.is_ascii_alphanumeric()));
+        assert!(given, "nothing gives {reason}: remove it from src/api/conditions.rs");
     }
 }

@@ -1,0 +1,136 @@
+//! How the servers are: replication, append-only files, the operator's own path to them, and where they run.
+
+use super::{Verdict, no, yes};
+use crate::api::Reason;
+use crate::api::status::{MemberState, RedisReplicaSetStatus};
+use crate::decide::quorum::min_target;
+use crate::decide::view::View;
+use crate::decide::{settings, sync};
+
+pub(super) fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
+    let wanted = view.cluster.spec.replicas;
+    let in_state = |state| new.members.iter().find(|m| m.state == state);
+    let ready = new.ready_replicas.unwrap_or(0);
+    let quorum = view.authority.quorum.unwrap_or_default();
+    if view.serving().is_some() && quorum.degraded {
+        let target = min_target(view.pods());
+        return no(
+            Reason::Degraded,
+            format!(
+                "min-replicas-to-write lowered from {target} to {}: {ready} of {wanted} replicas are in sync",
+                quorum.min_replicas_to_write
+            ),
+        );
+    }
+    if let Some(member) = in_state(MemberState::Syncing) {
+        return no(
+            Reason::Syncing,
+            format!("{ready} of {wanted} in sync; {} receives a full resync", member.name),
+        );
+    }
+    if let Some(member) = in_state(MemberState::Lagging) {
+        return no(
+            Reason::Lagging,
+            format!(
+                "{} is over {} behind since {:.0}",
+                member.name, view.cluster.spec.services.replicas.max_lag, member.since.0
+            ),
+        );
+    }
+    if let Some(member) = in_state(MemberState::LinkDown) {
+        return no(
+            Reason::LinkDown,
+            format!("{} cannot follow the master since {:.0}", member.name, member.since.0),
+        );
+    }
+    if let Some(limit) = small_replica_buffer(view) {
+        return yes(
+            Reason::ReplicaBufferTooSmall,
+            format!(
+                "client-output-buffer-limit {limit:?} is below the backlog of 64 MB: a full resync under writes may never end"
+            ),
+        );
+    }
+    if ready < wanted {
+        return no(Reason::Syncing, format!("{ready} of {wanted} in sync"));
+    }
+    yes(Reason::InSync, format!("{ready} of {wanted} replicas in sync"))
+}
+
+/// The replicas' output buffer limit of spec.config, if a replica that is behind by the backlog would exceed it.
+fn small_replica_buffer<'a>(view: &View<'a>) -> Option<&'a str> {
+    const BACKLOG: u64 = 64 << 20;
+    let limit = view.cluster.spec.config.get("client-output-buffer-limit")?;
+    let mut words = limit.split_whitespace();
+    words.find(|class| matches!(*class, "replica" | "slave"))?;
+    let hard = settings::bytes(words.next()?)?;
+    (hard > 0 && hard < BACKLOG).then_some(limit)
+}
+
+pub(super) fn persistence(view: &View) -> Verdict {
+    let answers = view
+        .observed
+        .members
+        .iter()
+        .filter_map(|m| m.facts().map(|f| (m, f)))
+        .filter(|(_, f)| f.loading.is_none());
+    for (member, facts) in answers {
+        if !facts.aof.enabled {
+            return no(Reason::AofOff, format!("{}: the append-only file is off", member.name));
+        }
+        if !facts.aof.write_ok {
+            return no(
+                Reason::WriteFailed,
+                format!("{}: aof_last_write_status is err", member.name),
+            );
+        }
+        if !facts.aof.rewrite_ok {
+            return no(
+                Reason::RewriteFailed,
+                format!("{}: the last rewrite of the append-only file failed", member.name),
+            );
+        }
+    }
+    yes(Reason::Healthy, "append-only files are written")
+}
+
+pub(super) fn probe_path(view: &View) -> Verdict {
+    let silent: Vec<_> = view
+        .observed
+        .members
+        .iter()
+        .filter(|m| sync::heard_by_peers(view, m))
+        .collect();
+    if silent.is_empty() {
+        return no(Reason::PathOk, "pods that answer their peers answer the operator");
+    }
+    yes(
+        Reason::OperatorCutOff,
+        format!(
+            "{} of {} pods silent to the operator, heard by their peers",
+            silent.len(),
+            view.observed.members.len()
+        ),
+    )
+}
+
+pub(super) fn spread(view: &View) -> Verdict {
+    let placed: Vec<_> = view
+        .observed
+        .members
+        .iter()
+        .filter_map(|m| {
+            Some((
+                m.name.as_str(),
+                m.pod.as_ref()?.node.as_deref()?,
+                m.pod.as_ref()?.zone.as_deref(),
+            ))
+        })
+        .collect();
+    for (at, (name, node, _)) in placed.iter().enumerate() {
+        if let Some((other, ..)) = placed[..at].iter().find(|(_, n, _)| n == node) {
+            return yes(Reason::SharedNode, format!("{other} and {name} on {node}"));
+        }
+    }
+    no(Reason::Spread, "every pod has a node of its own")
+}
