@@ -6,7 +6,7 @@
 use super::roles::Roles;
 use super::view::{View, target};
 use crate::api::status::Quorum;
-use crate::model::observed::Member;
+use crate::model::observed::{Member, Trouble};
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, ProbeError, RoleState, Seen};
 
@@ -78,6 +78,9 @@ fn may_rise(view: &View, facts: &Facts, wait: i32) -> bool {
 
 /// Whether every replica that does not acknowledge is known not to: its process is dead, or it answered that it
 /// follows nobody, loads, or is in a full resync.
+///
+/// A refused connection alone proves nothing: a firewall refuses too. The end of a held connection must have been seen
+/// before it, or the kubelet says that the container ended; and a replica that the master still hears is alive.
 fn missing_are_proven(view: &View, master: &Member, facts: &Facts) -> bool {
     view.others().filter(|m| view.wanted(m) && !acknowledges(view, m, master, facts)).all(|m| match &m.redis {
         Seen::Answers { facts, .. } => {
@@ -85,6 +88,10 @@ fn missing_are_proven(view: &View, master: &Member, facts: &Facts) -> bool {
                 || facts.state() == RoleState::Fenced
                 || facts.replica_link().is_some_and(|link| link.syncing)
         }
-        Seen::Unknown { error, .. } => m.pod.is_some() && matches!(error, ProbeError::Refused),
+        Seen::Unknown { error, eof, .. } => {
+            let ended = m.pod.as_ref().is_some_and(|p| matches!(p.trouble, Some(Trouble::Terminated(_))));
+            let dead = m.pod.is_some() && (*eof && matches!(error, ProbeError::Refused) || ended);
+            dead && !super::sync::heard_by_peers(view, m)
+        }
     })
 }

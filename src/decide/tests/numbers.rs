@@ -16,14 +16,14 @@ fn min_is_lowered_in_status_only_on_proof_about_every_missing_replica() {
     check(&format!("{world}; 1 dead; 2 dead"), lowered, &["Available=SelfFenced"]);
     check(&format!("{world}; 1 dead; 2 loading"), lowered, &[]);
     check(&format!("{world}; 1 loading; 2 syncing"), lowered, &[]);
-    for unproven in ["silent", "nopod"] {
+    for unproven in ["silent", "nopod", "rejected"] {
         check(
             &format!("{world}; 1 dead; 2 {unproven}"),
             &[],
             &["Available=SelfFenced"],
         );
     }
-    for unproven in ["silent attached"] {
+    for unproven in ["silent attached", "rejected attached"] {
         check(&format!("{world}; 1 dead; 2 {unproven}"), &[], &["Available=Serving"]);
     }
 }
