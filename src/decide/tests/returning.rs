@@ -78,6 +78,11 @@ fn a_recorded_master_is_awaited_and_nobody_else_is_touched() {
         &["Available=NoMaster"],
     );
     check(
+        &format!("set epoch=3 master=0 had=5; 0 deleting keys=5; {others}"),
+        &[],
+        &["Available=NoMaster"],
+    );
+    check(
         &format!("set epoch=3 master=0 had=5; 0 nopod; {others}"),
         &[],
         &["Available=NoMaster"],
