@@ -22,6 +22,9 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
     if let Some(step) = strangers(view) {
         return Roles::steps(vec![step]);
     }
+    if let Some(step) = lost(view, master, facts) {
+        return Roles::steps(vec![step]);
+    }
     if let Some(step) = electors(view, facts) {
         return Roles::steps(vec![step]);
     }
@@ -34,6 +37,27 @@ fn strangers(view: &View) -> Option<Step> {
         .find(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.state() == RoleState::Bare))
         .and_then(target)
         .map(|to| Step::Fence { to })
+}
+
+/// An elector whose volume is gone is locked out before another pod of its name is attached: its old process may live on
+/// a node that nobody reaches, and would go on to acknowledge under that name.
+fn lost(view: &View, master: &Member, facts: &Facts) -> Option<Step> {
+    let parent = target(master)?;
+    let may_attach = |e: &&Elector| facts.link_users.contains(&names::link_user(&e.name)) && !taken_over(view, e, master, facts);
+    let elector = view.authority.electors.iter().filter(|e| !is_known(view, e)).find(may_attach)?;
+    Some(Step::LockOut { parent, child: elector.name.clone() })
+}
+
+/// Whether a member still stands on the elector's volume.
+fn is_known(view: &View, elector: &Elector) -> bool {
+    view.observed.members.iter().any(|m| m.claim.as_ref().is_some_and(|c| c.uid == elector.volume))
+}
+
+/// Whether a pod of the elector's name is attached from another volume. That is done only after the old one was locked
+/// out, so the link user of this name is not the old one's.
+fn taken_over(view: &View, elector: &Elector, master: &Member, facts: &Facts) -> bool {
+    let member = view.observed.member(&elector.name).filter(|m| m.claim.as_ref().is_some_and(|c| c.uid != elector.volume));
+    member.and_then(Member::facts).is_some_and(|f| view.attached(f, master, facts, &elector.name))
 }
 
 /// The electors as they should be, if that is another list: wanted members that answer enter as learners, a learner that
@@ -59,8 +83,7 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
             Some(_) => {}
         }
     }
-    let known = |e: &Elector| view.observed.members.iter().any(|m| m.claim.as_ref().is_some_and(|c| c.uid == e.volume));
-    if let Some(gone) = list.iter().position(|e| !known(e) && may_leave(view, e, facts)) {
+    if let Some(gone) = list.iter().position(|e| !is_known(view, e) && may_leave(view, e, facts)) {
         why.push(format!("{} lost its volume and leaves", list[gone].name));
         list.remove(gone);
     }
@@ -75,7 +98,8 @@ fn learner(identity: Identity) -> Elector {
 /// An elector leaves only when it can confirm nothing any more (locked out at the master that is reached) and
 /// min(k, the rest) of the remaining replicas hold everything the master has.
 pub(super) fn may_leave(view: &View, leaving: &Elector, facts: &Facts) -> bool {
-    if facts.link_users.contains(&names::link_user(&leaving.name)) {
+    let replaced = view.master().is_some_and(|master| taken_over(view, leaving, master, facts));
+    if facts.link_users.contains(&names::link_user(&leaving.name)) && !replaced {
         return false;
     }
     let master = view.authority.master.as_ref().map(|m| m.volume.as_str());

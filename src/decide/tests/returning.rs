@@ -241,6 +241,13 @@ fn a_replica_with_a_new_volume_enters_as_a_learner() {
 }
 
 #[test]
+fn a_lost_volume_is_locked_out_before_another_one_of_its_name_is_attached() {
+    let world = "set epoch=3 master=0; 0 armed=1 keys=5; 1 newpod newvolume user";
+    check(&format!("{world}; 2 attached"), &["lock-out s-1 at s-0"], &[]);
+    check(&format!("{world}; 2 attached offset=99"), &["lock-out s-1 at s-0"], &[]);
+}
+
+#[test]
 fn a_learner_votes_once_it_holds_everything() {
     let votes = &["record electors: s-1 holds everything"];
     check(
