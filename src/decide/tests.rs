@@ -7,6 +7,7 @@
 mod check;
 mod founding;
 mod numbers;
+mod objects;
 mod operator;
 mod oracle;
 mod returning;
