@@ -21,6 +21,8 @@ mod scale;
 mod settings;
 mod status;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::time::Duration;

@@ -268,7 +268,7 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
     let facts = match loaded(member) {
         Ok(facts) => facts,
         // A master that follows somebody was told so by a person; its data is still the set's.
-        Err(Hold::WaitsForPods { .. }) if member.facts().is_some_and(|f| f.loading.is_none()) => match member.facts() {
+        Err(Hold::WaitsForPods { .. }) if stays(member) && member.facts().is_some_and(|f| f.loading.is_none()) => match member.facts() {
             Some(facts) => facts,
             None => {
                 return Err(Hold::WaitsForPods {
@@ -287,6 +287,11 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
         })),
         _ => Ok(facts),
     }
+}
+
+/// Whether the member's pod is not on its way out: a role given to it now would go with it.
+fn stays(member: &Member) -> bool {
+    member.pod.as_ref().is_some_and(|p| !p.deleting)
 }
 
 /// Every member answers, every member is empty, and the set had data.

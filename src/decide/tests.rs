@@ -1,0 +1,15 @@
+//! Proof of the decisions: tables over worlds written as a line of text, and random worlds with random faults.
+//!
+//! [`world`] is a toy cluster that does to its Redises, claims and objects what the real acts do, [`operator`] runs the loop
+//! in it, [`oracle`] says what must hold after every step. [`check`] turns a line of text into a world and a plan into
+//! words. Nothing here knows how a decision is made.
+
+mod check;
+mod founding;
+mod numbers;
+mod objects;
+mod operator;
+mod oracle;
+mod returning;
+mod scaling;
+mod world;

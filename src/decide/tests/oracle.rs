@@ -1,0 +1,226 @@
+//! What must hold after every step, judged by what is true in the world and not by what was seen.
+//!
+//! The letters are those of the list of invariants: S1 one writer, S2 monotone authority, S4 no empty promotion, S5 no
+//! reverse wipe, S8 one operation recorded before its first effect, S11 paused stays paused.
+
+use super::world::World;
+use super::world::redis::{Link, Role};
+use crate::model::plan::{Authority, Plan, Step, Target};
+use crate::names;
+
+/// A plan as a whole.
+pub fn plan(world: &World, plan: &Plan) {
+    let nothing = world.cluster.spec.paused || world.deleting;
+    assert!(
+        !nothing || plan.steps.is_empty(),
+        "S11: steps for a set at which nothing is to be done: {:?}",
+        plan.steps
+    );
+    let records = plan.steps.iter().filter(|s| matches!(s, Step::Record { .. })).count();
+    assert!(records <= 1, "more than one compare-and-set in a round");
+    if let Some(status) = &plan.status {
+        assert_eq!(status.master, None, "an observation names an authority field");
+    }
+}
+
+/// One step, from the world before it to the world after it.
+pub fn step(before: &World, step: &Step, after: &World) {
+    match step {
+        Step::Record { authority, why } => record(before, authority, why),
+        Step::Bare { to } | Step::Arm { to, .. } => promotion(before, to, step),
+        Step::Attach { child, parent, epoch } => attach(before, child, parent, *epoch),
+        Step::Fence { to } => assert!(!is_recorded(before, to), "the recorded master is fenced"),
+        Step::LockOut { child, .. } => {
+            let master = before.status.master.as_ref().map(|m| m.name.as_str());
+            assert_ne!(Some(child.as_str()), master, "the master is locked out");
+        }
+        Step::Mark { claim, epoch, .. } => {
+            let of = |slot: &usize| names::claim(&names::pod(super::world::SET, *slot as u32)) == *claim;
+            let carried = (0..before.slots.len())
+                .find(of)
+                .and_then(|o| before.slots[o].claim.as_ref()?.epoch);
+            assert!(
+                carried.is_none_or(|carried| carried <= *epoch),
+                "S2: the epoch of {claim} falls"
+            );
+        }
+        Step::Create(object) | Step::Apply { object, .. } if object.id.kind == "StatefulSet" => {
+            smaller(before, after);
+        }
+        _ => {}
+    }
+    state(after);
+}
+
+/// What must hold at every moment.
+pub fn state(world: &World) {
+    let armed: Vec<_> = world.processes().filter(|(.., redis)| redis.is_armed()).collect();
+    assert!(armed.len() <= 1, "S1: {} processes take writes", armed.len());
+    let status = &world.status;
+    if let [(ordinal, pod, redis)] = armed[..] {
+        let named = status.master.as_ref().map(|m| m.uid.as_str());
+        assert_eq!(
+            named,
+            Some(pod.uid.as_str()),
+            "S1: s-{ordinal} takes writes, but status names another pod"
+        );
+        let recorded = status.quorum.map_or(0, |q| q.min_replicas_to_write);
+        assert!(
+            redis.min as i32 >= recorded,
+            "min is {} on the master, status says {recorded}",
+            redis.min
+        );
+    }
+    for (ordinal, pod, redis) in world.processes() {
+        let Role::Follows { ip, link } = &redis.role else {
+            continue;
+        };
+        let Some(parent) = world.at(ip).filter(|_| *link != Link::Down) else {
+            continue;
+        };
+        let volume = world.slots[ordinal].claim.as_ref().map(|c| c.uid.as_str());
+        let elector = status
+            .electors
+            .iter()
+            .any(|e| e.uid == pod.uid && Some(e.volume.as_str()) == volume);
+        assert!(
+            elector,
+            "s-{ordinal} replicates from s-{parent} and is no elector: {:?}",
+            status.electors
+        );
+        assert_ne!(
+            world.master(),
+            Some(ordinal),
+            "the recorded master's volume receives a resync"
+        );
+    }
+}
+
+fn is_recorded(world: &World, to: &Target) -> bool {
+    world.status.master.as_ref().is_some_and(|m| m.uid == to.uid)
+}
+
+fn record(before: &World, new: &Authority, why: &str) {
+    let old = Authority::from(&before.status);
+    assert!(new.epoch >= old.epoch, "S2: the epoch falls");
+    if new.epoch == old.epoch {
+        assert_eq!(new.master, old.master, "S2: an epoch names two masters");
+    } else {
+        assert!(
+            new.operation.as_ref().is_some_and(|o| o.epoch == new.epoch),
+            "S8: an epoch without an operation"
+        );
+    }
+    if let (Some(old), Some(new)) = (&old.operation, &new.operation) {
+        assert!(old.to == new.to, "S8: another operation begins while one is under way");
+    }
+    let volume = |a: &Authority| a.master.as_ref().map(|m| m.volume.clone());
+    assert!(
+        old.master.is_none() || volume(new) == volume(&old),
+        "another volume's pod becomes master: {why}"
+    );
+    lowering(before, &old, new);
+}
+
+/// min falls on proof only: nobody but those that were counted could still acknowledge.
+fn lowering(world: &World, old: &Authority, new: &Authority) {
+    let (Some(was), Some(is)) = (old.quorum, new.quorum) else {
+        return;
+    };
+    let by_spec = crate::decide::min_target(1 + world.cluster.spec.replicas as usize);
+    if is.min_replicas_to_write >= was.min_replicas_to_write.min(by_spec) || new.epoch > old.epoch {
+        return;
+    }
+    let Some(master) = world.master().and_then(|o| world.pod(o)) else {
+        return;
+    };
+    let linked = world.followers(&master.ip).len() as i32;
+    assert!(
+        linked <= is.min_replicas_to_write,
+        "min falls to {} while {linked} replicas acknowledge",
+        is.min_replicas_to_write
+    );
+}
+
+/// S4 and S8: only the recorded process, in its epoch, and never one without the data the set had.
+fn promotion(world: &World, to: &Target, step: &Step) {
+    let status = &world.status;
+    assert!(
+        is_recorded(world, to),
+        "S8: {} is promoted before it was recorded",
+        to.name
+    );
+    let ordinal = names::ordinal(super::world::SET, &to.name).unwrap() as usize;
+    let Some(redis) = world.redis(ordinal).filter(|r| r.run_id == to.run_id) else {
+        return;
+    };
+    let had = status.high_water_mark.as_ref().is_some_and(|m| m.keys > 0);
+    let others = world
+        .processes()
+        .any(|(other, _, r)| other != ordinal && !r.data.is_empty());
+    assert!(
+        !redis.data.is_empty() || !had && !others,
+        "S4: {} is empty, and the set had data",
+        to.name
+    );
+    match step {
+        Step::Arm { min, epoch, .. } => {
+            assert_eq!(Some(*epoch), status.epoch, "armed in another epoch");
+            assert_eq!(redis.role, Role::Master, "armed before it is bare");
+            let lineage = status.histories.first().map(|h| (h.replid.as_str(), h.epoch));
+            assert_eq!(
+                lineage,
+                Some((redis.replid.as_str(), *epoch)),
+                "armed before its lineage was recorded"
+            );
+            let recorded = status.quorum.map_or(0, |q| q.min_replicas_to_write);
+            assert!(*min >= recorded, "min {min} is set before it was recorded ({recorded})");
+        }
+        _ => assert!(
+            status.operation.as_ref().is_some_and(|o| o.to == to.name),
+            "S8: bare without an operation"
+        ),
+    }
+}
+
+fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
+    assert!(
+        is_recorded(world, parent),
+        "{} is attached to {}, which is not the master",
+        child.name,
+        parent.name
+    );
+    assert!(!is_recorded(world, child), "the master is attached");
+    assert_eq!(Some(epoch), world.status.epoch, "attached in another epoch");
+    let entered = world.status.electors.iter().any(|e| e.uid == child.uid);
+    assert!(entered, "{} is attached before it entered the electors", child.name);
+    let at = |to: &Target| world.redis(names::ordinal(super::world::SET, &to.name).unwrap() as usize);
+    if let (Some(from), Some(to)) = (at(parent), at(child)) {
+        assert_eq!(from.role, Role::Master, "attached to a pod that is no master");
+        assert!(
+            !from.data.is_empty() || to.data.is_empty(),
+            "S5: {} would be wiped by an empty master",
+            child.name
+        );
+    }
+}
+
+/// A smaller StatefulSet drops one pod, which is neither master nor elector and can not come back to the master.
+fn smaller(before: &World, after: &World) {
+    let count = |w: &World| w.stateful_set().map_or(0, |s| s.replicas as usize);
+    let (was, is) = (count(before), count(after));
+    if is >= was {
+        return;
+    }
+    assert_eq!(was - is, 1, "the StatefulSet shrinks by more than one");
+    assert!(
+        after.master().is_none_or(|master| master < is),
+        "the master is scaled away"
+    );
+    let volume = before.slots[is].claim.as_ref().map(|c| c.uid.as_str());
+    let elector = before.status.electors.iter().any(|e| Some(e.volume.as_str()) == volume);
+    assert!(!elector, "s-{is} is scaled away while it is an elector");
+    let master = before.master().and_then(|o| before.redis(o));
+    let linked = master.is_some_and(|m| m.links.contains_key(&names::pod(super::world::SET, is as u32)));
+    assert!(!linked, "s-{is} is scaled away before it was locked out");
+}

@@ -1,0 +1,348 @@
+//! A master or a replica comes back: after a restart, on another node, with or without its data.
+
+use super::check::check;
+
+#[test]
+fn a_set_at_rest_gets_no_step() {
+    let ready = &[
+        "Ready=Ready",
+        "Available=Serving",
+        "ReplicationHealthy=InSync",
+        "Reconciling=Idle",
+        "Stalled=No",
+    ];
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 attached; 2 attached",
+        &[],
+        ready,
+    );
+    check(
+        "set replicas=0 epoch=3 master=0; 0 armed=0 keys=5",
+        &[],
+        &["Ready=Ready", "FailoverBlocked=NoReplica"],
+    );
+}
+
+#[test]
+fn a_master_restarted_in_place_is_granted_its_role_in_the_next_epoch() {
+    let restarted = &["record Grant of s-0 in epoch 4 (Restarted)"];
+    check(
+        "set epoch=3 master=0 had=5; 0 keys=5; 1 linkdown same; 2 linkdown same",
+        restarted,
+        &["Available=NoMaster"],
+    );
+}
+
+#[test]
+fn a_master_pod_that_was_made_anew_on_its_volume_is_granted_its_role() {
+    let restarted = &["record Grant of s-0 in epoch 4 (Restarted)"];
+    check(
+        "set epoch=3 master=0 had=5; 0 newpod keys=5; 1 linkdown same; 2 linkdown same",
+        restarted,
+        &[],
+    );
+}
+
+#[test]
+fn a_whole_set_that_was_restarted_is_a_cold_start_and_only_the_recorded_master_is_granted() {
+    let cold = &["record Grant of s-1 in epoch 4 (ColdStart)"];
+    check("set epoch=3 master=1 had=5; 0 keys=9; 1 keys=5; 2 keys=9", cold, &[]);
+    check(
+        "set epoch=3 master=1 had=5; 0 newpod keys=9; 1 newpod keys=5; 2 silent",
+        cold,
+        &[],
+    );
+}
+
+#[test]
+fn a_recorded_master_is_awaited_and_nobody_else_is_touched() {
+    let others = "1 linkdown same keys=5; 2 fenced same keys=5";
+    check(
+        &format!("set epoch=3 master=0 had=5; 0 silent keys=5; {others}"),
+        &[],
+        &["Available=MasterUnreachable"],
+    );
+    check(
+        &format!("set epoch=3 master=0 had=5; 0 dead keys=5; {others}"),
+        &[],
+        &["Available=NoMaster", "Stalled=No"],
+    );
+    check(
+        &format!("set epoch=3 master=0 had=5; 0 loading keys=5; {others}"),
+        &[],
+        &["Available=Loading"],
+    );
+    check(
+        &format!("set epoch=3 master=0 had=5; 0 pending; {others}"),
+        &[],
+        &["Available=NoMaster"],
+    );
+    check(
+        &format!("set epoch=3 master=0 had=5; 0 deleting keys=5; {others}"),
+        &[],
+        &["Available=NoMaster"],
+    );
+    check(
+        &format!("set epoch=3 master=0 had=5; 0 nopod; {others}"),
+        &[],
+        &["Available=NoMaster"],
+    );
+}
+
+#[test]
+fn without_the_masters_volume_nobody_gets_a_role() {
+    let gone = &[
+        "Stalled=FailoverBlocked",
+        "Available=NoMaster",
+        "Ready=FailoverBlocked",
+        "DataLost=No",
+    ];
+    let others = "1 linkdown same keys=5; 2 linkdown same keys=5";
+    check(
+        &format!("set epoch=3 master=0 had=5; 0 newpod newvolume; {others}"),
+        &[],
+        gone,
+    );
+    check(
+        &format!("set epoch=3 master=0 had=5; 0 nopod noclaim; {others}"),
+        &[],
+        gone,
+    );
+    check(
+        "set epoch=3 master=0 had=5; 0 newpod newvolume; 1 fenced keys=5; 2 silent",
+        &[],
+        gone,
+    );
+    check(
+        "set epoch=3 master=0 op=Grant had=5; 0 newpod newvolume; 1 fenced keys=5; 2",
+        &[],
+        gone,
+    );
+}
+
+#[test]
+fn an_empty_master_is_not_granted_while_somebody_has_data_or_may_have() {
+    let empty = &["Stalled=FailoverBlocked", "Available=NoMaster", "DataLost=No"];
+    check(
+        "set epoch=3 master=0 had=5; 0 keys=0; 1 linkdown same keys=5; 2",
+        &[],
+        empty,
+    );
+    check("set epoch=3 master=0 had=5; 0 keys=0; 1 fenced; 2 silent", &[], empty);
+    check("set epoch=3 master=0 had=5; 0 keys=0; 1 fenced; 2 loading", &[], empty);
+    check(
+        "set epoch=3 master=0 op=Grant had=5; 0 keys=0; 1 fenced keys=5; 2",
+        &[],
+        empty,
+    );
+}
+
+#[test]
+fn all_volumes_empty_is_data_lost_and_nobody_serves() {
+    let lost = &[
+        "DataLost=AllCopiesLost",
+        "Stalled=DataLost",
+        "Available=DataLost",
+        "Ready=DataLost",
+    ];
+    check("set epoch=3 master=0 had=5; 0; 1; 2", &[], lost);
+    check(
+        "set epoch=3 master=0 had=5; 0 newpod newvolume; 1 newvolume; 2 newvolume",
+        &[],
+        lost,
+    );
+}
+
+#[test]
+fn a_master_that_has_never_had_data_is_granted_empty() {
+    check(
+        "set epoch=3 master=0 had=0; 0; 1; 2",
+        &["record Grant of s-0 in epoch 4 (ColdStart)"],
+        &[],
+    );
+}
+
+#[test]
+fn a_grant_goes_bare_then_history_then_armed_and_waits_for_no_replica() {
+    let others = "1 linkdown same keys=5; 2 linkdown same keys=5";
+    check(
+        &format!("set epoch=4 master=0 op=Grant min=0 had=5; 0 keys=5; {others}"),
+        &["bare s-0"],
+        &[],
+    );
+    check(
+        &format!("set epoch=4 master=0 op=Grant min=0 had=5; 0 bare keys=5; {others}"),
+        &["arm s-0 min=0 epoch=4"],
+        &[],
+    );
+}
+
+#[test]
+fn a_process_that_ended_during_its_grant_begins_in_another_epoch() {
+    let again = &["record Grant of s-0 in epoch 5 (Restarted)"];
+    check(
+        "set epoch=4 master=0 op=Grant min=0 had=5; 0 newpod keys=5; 1 same; 2 same",
+        again,
+        &[],
+    );
+}
+
+#[test]
+fn a_granted_master_ends_the_operation_once_the_vip_names_it() {
+    let ends = &["record s-0 serves, and the VIP names it"];
+    check(
+        "set epoch=4 master=0 op=Grant; 0 armed=0 keys=5; 1 attached; 2 attached",
+        ends,
+        &[],
+    );
+}
+
+#[test]
+fn a_bare_master_of_this_epoch_is_armed_with_the_recorded_number() {
+    check(
+        "set epoch=3 master=0 min=1; 0 bare keys=5; 1 attached; 2 attached",
+        &["arm s-0 min=1 epoch=3"],
+        &[],
+    );
+}
+
+#[test]
+fn a_restarted_replica_is_attached_again() {
+    let attach = &["attach s-1 to s-0 epoch=3"];
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 keys=5; 2 attached",
+        attach,
+        &["Available=Serving"],
+    );
+}
+
+#[test]
+fn a_replica_pod_that_was_made_anew_is_the_same_elector_as_another_process() {
+    let record = &["record electors: s-1 is a new process"];
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 newpod keys=5; 2 attached",
+        record,
+        &[],
+    );
+}
+
+#[test]
+fn a_replica_with_a_new_volume_enters_as_a_learner() {
+    let record = &["record electors: s-1 enters"];
+    check("set epoch=3 master=0; 0 armed=1 keys=5; 1 out; 2 attached", record, &[]);
+    let swap = &["record electors: s-1 enters, s-1 lost its volume and leaves"];
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 newpod newvolume; 2 attached",
+        swap,
+        &[],
+    );
+    let not_yet = "set epoch=3 master=0; 0 armed=1 keys=5; 1 newpod newvolume; 2 attached offset=99";
+    check(not_yet, record, &[]);
+}
+
+#[test]
+fn a_lost_volume_is_locked_out_before_another_one_of_its_name_is_attached() {
+    let world = "set epoch=3 master=0; 0 armed=1 keys=5; 1 newpod newvolume user";
+    check(&format!("{world}; 2 attached"), &["lock-out s-1 at s-0"], &[]);
+    check(&format!("{world}; 2 attached offset=99"), &["lock-out s-1 at s-0"], &[]);
+}
+
+#[test]
+fn a_learner_votes_once_it_holds_everything() {
+    let votes = &["record electors: s-1 holds everything"];
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 attached learner; 2 attached",
+        votes,
+        &[],
+    );
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 attached learner offset=99; 2 attached",
+        &[],
+        &[],
+    );
+}
+
+#[test]
+fn full_resyncs_are_given_one_by_one_and_partial_ones_at_once() {
+    let world = "set epoch=3 master=0 replicas=4 k=2 min=0; 0 armed=0 keys=5";
+    let first = &[
+        "attach s-1 to s-0 epoch=3",
+        "attach s-3 to s-0 epoch=3",
+        "attach s-4 to s-0 epoch=3",
+    ];
+    check(
+        &format!("{world}; 1 keys=5; 2 keys=5; 3 same keys=5; 4 same keys=5"),
+        first,
+        &[],
+    );
+    let partial = &["attach s-3 to s-0 epoch=3"];
+    check(
+        &format!("{world}; 1 syncing; 2 keys=5; 3 same keys=5; 4 attached"),
+        partial,
+        &[],
+    );
+    check(&format!("{world}; 1 syncing; 2 keys=5; 3 attached; 4 silent"), &[], &[]);
+}
+
+#[test]
+fn a_replica_that_is_deleted_or_loads_is_not_attached() {
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 deleting keys=5; 2 attached",
+        &[],
+        &[],
+    );
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 loading keys=5; 2 attached",
+        &[],
+        &[],
+    );
+}
+
+#[test]
+fn a_bare_stranger_is_fenced_first() {
+    let fence = &["fence s-2"];
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 attached; 2 bare",
+        fence,
+        &["Available=Serving"],
+    );
+}
+
+#[test]
+fn an_armed_stranger_means_that_status_is_behind_and_stops_everything() {
+    let behind = &["Stalled=StatusBehind"];
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 keys=5; 2 armed=0 keys=5",
+        &[],
+        behind,
+    );
+    check(
+        "set epoch=3 master=0 op=Grant; 0 keys=5; 1; 2 armed=0 keys=5",
+        &[],
+        behind,
+    );
+}
+
+#[test]
+fn an_armed_pod_on_the_masters_volume_that_status_does_not_name_means_the_same() {
+    check(
+        "set epoch=3 master=0; 0 newpod armed=1 keys=5; 1; 2",
+        &[],
+        &["Stalled=StatusBehind"],
+    );
+}
+
+#[test]
+fn a_volume_of_a_later_epoch_means_that_status_is_behind() {
+    let behind = &["Stalled=StatusBehind"];
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 attached; 2 same mark=4/replica",
+        &[],
+        behind,
+    );
+    check(
+        "set epoch=3 master=0; 0 keys=5 mark=3/master; 1 same; 2 same mark=4/master",
+        &[],
+        behind,
+    );
+}

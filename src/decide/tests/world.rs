@@ -1,0 +1,238 @@
+//! A toy cluster: pods with a Redis each, claims with an append-only file, the set's objects, and a clock that only moves
+//! when told to.
+//!
+//! It keeps what is true apart from what the operator saw of it: [`observe`] gives the latter. No rule of the operator is
+//! repeated here.
+
+mod act;
+mod faults;
+mod kubernetes;
+mod observe;
+pub mod redis;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use self::redis::Redis;
+use crate::api::RedisReplicaSetSpec;
+use crate::api::status::RedisReplicaSetStatus;
+use crate::model::cluster::Cluster;
+use crate::model::observed::{AppSecret, Credentials, InternalSecret, Live, ObjectId, Trouble};
+use crate::model::redis::Seen;
+use crate::model::secret::Secret;
+
+/// Name of the set; its pods are `s-0`, `s-1`, ...
+pub const SET: &str = "s";
+
+/// Everything there is.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub cluster: Cluster,
+    pub status: RedisReplicaSetStatus,
+    pub deleting: bool,
+    pub now: Timestamp,
+    pub created: Timestamp,
+    /// Pod and claim of each ordinal.
+    pub slots: Vec<Slot>,
+    pub objects: BTreeMap<ObjectId, Live>,
+    pub app: AppSecret,
+    pub internal: InternalSecret,
+    /// Pods that the VIP's EndpointSlices show; they follow the Service one tick later.
+    pub vip_pods: std::collections::BTreeSet<String>,
+    pub refused: BTreeMap<(String, String), crate::model::observed::Refusal>,
+    /// Directives the servers do not know.
+    pub unknown_directives: Vec<String>,
+    /// The operator's process ends after this many more steps.
+    pub crash_after: Option<usize>,
+    /// Writes that were answered.
+    pub written: u32,
+    serial: u64,
+}
+
+/// What stands behind one ordinal.
+#[derive(Clone, Debug, Default)]
+pub struct Slot {
+    pub pod: Option<Pod>,
+    pub claim: Option<Claim>,
+}
+
+/// A claim and what is on its volume.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub uid: String,
+    pub created: Timestamp,
+    pub epoch: Option<i64>,
+    pub role: Option<String>,
+    /// The append-only file: writes in order.
+    pub disk: Vec<u32>,
+    /// How many of them a kill can not take away.
+    pub synced: usize,
+}
+
+/// A pod, and the process in it if it runs.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub uid: String,
+    pub ip: String,
+    pub node: Option<String>,
+    pub started: Option<Timestamp>,
+    pub deleting: bool,
+    pub trouble: Option<Trouble>,
+    pub revision: Option<String>,
+    pub config_revision: Option<String>,
+    pub role: Option<String>,
+    pub in_sync: bool,
+    pub gate: Option<bool>,
+    pub redis: Option<Redis>,
+    /// Ticks until the container is started; `None` keeps it from starting.
+    pub starts_in: Option<u32>,
+    pub reach: Reach,
+    /// What the operator's probe knows.
+    pub seen: Seen,
+}
+
+/// Who gets through to a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Everybody.
+    #[default]
+    All,
+    /// Its peers, but the operator times out.
+    Peers,
+    /// Its peers, but the operator's connections are refused by a firewall.
+    Rejected,
+    /// Nobody: its node is off the network. The process lives.
+    Nobody,
+}
+
+impl World {
+    /// A set that was just created, on a cluster that has nothing of it.
+    pub fn new(replicas: i32) -> Self {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let mut spec = RedisReplicaSetSpec::new("redis:8.2");
+        spec.replicas = replicas;
+        let cluster = Cluster {
+            name: SET.into(),
+            namespace: "ns".into(),
+            uid: "set-uid".into(),
+            generation: 1,
+            spec,
+        };
+        Self {
+            cluster,
+            status: RedisReplicaSetStatus::default(),
+            deleting: false,
+            now,
+            created: now,
+            slots: Vec::new(),
+            objects: BTreeMap::new(),
+            app: AppSecret::Absent,
+            internal: InternalSecret::Absent,
+            vip_pods: std::collections::BTreeSet::new(),
+            refused: BTreeMap::new(),
+            unknown_directives: Vec::new(),
+            crash_after: None,
+            written: 0,
+            serial: 0,
+        }
+    }
+
+    /// A name that was never used before.
+    pub fn fresh(&mut self, kind: &str) -> String {
+        self.serial += 1;
+        format!("{kind}{}", self.serial)
+    }
+
+    /// Lets a little time pass, so that no two looks are at the same time.
+    pub fn moment(&mut self) -> Timestamp {
+        self.now += SignedDuration::from_millis(1);
+        self.now
+    }
+
+    pub fn slot(&mut self, ordinal: usize) -> &mut Slot {
+        if self.slots.len() <= ordinal {
+            self.slots.resize_with(ordinal + 1, Slot::default);
+        }
+        &mut self.slots[ordinal]
+    }
+
+    pub fn pod(&self, ordinal: usize) -> Option<&Pod> {
+        self.slots.get(ordinal)?.pod.as_ref()
+    }
+
+    pub fn pod_mut(&mut self, ordinal: usize) -> Option<&mut Pod> {
+        self.slots.get_mut(ordinal)?.pod.as_mut()
+    }
+
+    pub fn redis(&self, ordinal: usize) -> Option<&Redis> {
+        self.pod(ordinal)?.redis.as_ref()
+    }
+
+    /// Every process, whether or not anybody reaches it.
+    pub fn processes(&self) -> impl Iterator<Item = (usize, &Pod, &Redis)> {
+        self.slots.iter().enumerate().filter_map(|(ordinal, slot)| {
+            let pod = slot.pod.as_ref()?;
+            Some((ordinal, pod, pod.redis.as_ref()?))
+        })
+    }
+
+    /// The pod with an address, if a process runs in it.
+    pub fn at(&self, ip: &str) -> Option<usize> {
+        self.processes()
+            .find(|(_, pod, _)| pod.ip == ip)
+            .map(|(ordinal, ..)| ordinal)
+    }
+
+    /// The ordinal on the recorded master's volume.
+    pub fn master(&self) -> Option<usize> {
+        let volume = &self.status.master.as_ref()?.volume;
+        self.slots
+            .iter()
+            .position(|s| s.claim.as_ref().is_some_and(|c| &c.uid == volume))
+    }
+
+    /// What the operator's own Secret holds once it was made.
+    pub fn credentials(acl: String) -> InternalSecret {
+        InternalSecret::Present(Credentials {
+            operator: Secret::new(*b"operator"),
+            probe: Secret::new(*b"probe"),
+            link_key: Secret::new(*b"link"),
+            acl,
+        })
+    }
+}
+
+impl Pod {
+    /// A pod that was just made.
+    pub fn new(uid: String, ip: String, now: Timestamp) -> Self {
+        Self {
+            uid,
+            ip,
+            node: None,
+            started: None,
+            deleting: false,
+            trouble: None,
+            revision: None,
+            config_revision: None,
+            role: None,
+            in_sync: false,
+            gate: None,
+            redis: None,
+            starts_in: Some(1),
+            reach: Reach::All,
+            seen: Seen::Unknown {
+                since: now,
+                error: crate::model::redis::ProbeError::NotAsked,
+                eof: false,
+                last: None,
+                offsets: Arc::default(),
+            },
+        }
+    }
+
+    pub fn peers_reach(&self) -> bool {
+        self.reach != Reach::Nobody
+    }
+}

@@ -1,0 +1,150 @@
+//! Steps, done as the real acts do them: to exactly the process that was seen, and not at all if it is another one now.
+
+use serde_json::json;
+
+use super::redis::Redis;
+use super::{Reach, SET, World};
+use crate::api::status::RedisReplicaSetStatus;
+use crate::build::meta;
+use crate::model::observed::{AppSecret, Live};
+use crate::model::plan::{Authority, Object, Step, Target};
+use crate::names;
+
+/// A step that was not done.
+#[derive(Debug)]
+pub struct Failed;
+
+impl World {
+    /// Does one step.
+    pub fn apply(&mut self, step: &Step) -> Result<(), Failed> {
+        match step {
+            Step::Record { authority, .. } => self.record(authority),
+            Step::CreateApp => {
+                self.app = AppSecret::Present {
+                    sha256: "ab".repeat(32),
+                }
+            }
+            Step::CreateInternal { .. } => self.internal = Self::credentials(self.acl()),
+            Step::WriteAcl { acl } => self.internal = Self::credentials(acl.clone()),
+            Step::Create(object) | Step::Apply { object, .. } => self.write(object),
+            Step::Delete { id, .. } => drop(self.objects.remove(id)),
+            Step::Bare { to } => {
+                let replid = self.fresh("repl");
+                self.on(to, |redis| redis.bare(replid))?;
+            }
+            Step::Arm { to, min, .. } => self.on(to, |redis| redis.min = u32::try_from(*min).unwrap())?,
+            Step::Fence { to } => self.on(to, Redis::fence)?,
+            Step::Attach { child, parent, epoch } => {
+                let secret = format!("{}/{}/{epoch}", parent.run_id, child.run_id);
+                self.on(parent, |redis| {
+                    drop(redis.links.insert(child.name.clone(), secret.clone()))
+                })?;
+                self.on(child, |redis| redis.follow(&parent.ip, secret))?;
+                self.on(parent, |_| ())?;
+            }
+            Step::LockOut { parent, child } => self.on(parent, |redis| drop(redis.links.remove(child)))?,
+            Step::Configure { to, values } => self.on(to, |redis| redis.config.extend(values.clone()))?,
+            Step::Login { to, sha256 } => self.on(to, |redis| redis.login = Some(sha256.clone()))?,
+            Step::Label {
+                pod,
+                uid,
+                role,
+                in_sync,
+            } => {
+                let pod = self.named(pod, uid)?;
+                (pod.role, pod.in_sync) = (Some(role.as_str().to_owned()), *in_sync);
+            }
+            Step::Gate { pod, uid, ready, .. } => self.named(pod, uid)?.gate = Some(*ready),
+            Step::Mark { claim, epoch, role } => {
+                let slot = (0..self.slots.len()).find(|o| names::claim(&names::pod(SET, *o as u32)) == *claim);
+                let claim = slot.and_then(|o| self.slots[o].claim.as_mut()).ok_or(Failed)?;
+                (claim.epoch, claim.role) = (Some(*epoch), Some(role.as_str().to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, authority: &Authority) {
+        let Authority {
+            epoch,
+            master,
+            electors,
+            quorum,
+            histories,
+            operation,
+        } = authority.clone();
+        let status = &mut self.status;
+        (status.epoch, status.master, status.electors) = (Some(epoch), master, electors);
+        (status.quorum, status.histories, status.operation) = (quorum, histories, operation);
+    }
+
+    /// The observed fields as server-side apply leaves them; fields of the authority are not touched.
+    pub fn write_status(&mut self, new: &RedisReplicaSetStatus) {
+        let old = std::mem::replace(&mut self.status, new.clone());
+        let status = &mut self.status;
+        (status.epoch, status.master, status.electors) = (old.epoch, old.master, old.electors);
+        (status.quorum, status.histories, status.operation) = (old.quorum, old.histories, old.operation);
+    }
+
+    fn named(&mut self, name: &str, uid: &str) -> Result<&mut super::Pod, Failed> {
+        let ordinal = names::ordinal(SET, name).ok_or(Failed)? as usize;
+        self.pod_mut(ordinal).filter(|p| p.uid == uid).ok_or(Failed)
+    }
+
+    /// A procedure on a process; what it reads afterwards is seen at once.
+    fn on(&mut self, to: &Target, procedure: impl FnOnce(&mut Redis)) -> Result<(), Failed> {
+        let pod = self.named(&to.name, &to.uid)?;
+        if pod.reach != Reach::All || pod.seen.facts().is_none_or(|f| f.run_id != to.run_id) {
+            return Err(Failed);
+        }
+        let redis = pod
+            .redis
+            .as_mut()
+            .filter(|r| r.run_id == to.run_id && r.loading == 0)
+            .ok_or(Failed)?;
+        procedure(redis);
+        self.cut_links();
+        self.probe(names::ordinal(SET, &to.name).ok_or(Failed)? as usize);
+        Ok(())
+    }
+
+    /// A link whose user was deleted ends within milliseconds.
+    fn cut_links(&mut self) {
+        use super::redis::{Link, Role};
+        let lost: Vec<usize> = self
+            .processes()
+            .filter(|(ordinal, _, redis)| {
+                let Role::Follows { ip, link } = &redis.role else {
+                    return false;
+                };
+                let name = names::pod(SET, *ordinal as u32);
+                let may = |at| self.redis(at).is_some_and(|p: &Redis| p.links.contains_key(&name));
+                *link != Link::Down && self.at(ip).is_some_and(|at| !may(at))
+            })
+            .map(|(ordinal, ..)| ordinal)
+            .collect();
+        for ordinal in lost {
+            if let Some(Role::Follows { link, .. }) = self
+                .pod_mut(ordinal)
+                .and_then(|p| p.redis.as_mut())
+                .map(|r| &mut r.role)
+            {
+                *link = Link::Down;
+            }
+        }
+    }
+
+    /// Creates or replaces an object.
+    pub fn write(&mut self, object: &Object) {
+        let mut body = object.body.clone();
+        let old = self.live(object.id.kind, &object.id.name);
+        let uid = old.and_then(|o| o["metadata"]["uid"].as_str()).map(str::to_owned);
+        body["metadata"]["uid"] = json!(uid.unwrap_or_else(|| self.fresh("uid")));
+        body["metadata"]["resourceVersion"] = json!(self.fresh("v"));
+        if object.id.kind == "StatefulSet" {
+            let revision = meta::short_hash(body["spec"]["template"].to_string().as_bytes());
+            body["status"] = json!({"updateRevision": revision});
+        }
+        self.objects.insert(object.id.clone(), Live::Ours(body));
+    }
+}

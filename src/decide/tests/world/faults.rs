@@ -1,0 +1,125 @@
+//! What happens to a set from outside: faults, people, and a client that writes.
+
+use serde_json::json;
+
+use super::{Pod, Reach, SET, World};
+use crate::model::observed::Live;
+use crate::names;
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Nothing but a second.
+    Wait,
+    /// A client writes through the VIP.
+    Write,
+    /// A process is killed; the container starts again after `back` ticks.
+    Kill { pod: usize, tail: bool, back: u32 },
+    /// Every process is killed.
+    KillAll { tail: bool },
+    /// A person or a drain deletes a pod.
+    DeletePod { pod: usize },
+    /// A claim and its volume are gone, and the pod with them.
+    LoseVolume { pod: usize },
+    /// Who gets through to a pod changes.
+    Reach { pod: usize, reach: Reach },
+    /// The operator's process ends after some steps and begins anew, without memory.
+    Crash { after: usize },
+    /// Somebody edits a Service.
+    EditService { name: &'static str },
+    /// Somebody labels a pod.
+    EditLabel { pod: usize, role: &'static str },
+    /// A person asks for another number of replicas.
+    Scale { replicas: i32 },
+    /// A person pauses the set, or ends that.
+    Pause { paused: bool },
+    /// The probe of a pod is slow: what it saw before stands for one more pass.
+    SlowProbe { pod: usize },
+}
+
+impl World {
+    /// Lets it happen.
+    pub fn happen(&mut self, event: &Event) {
+        match *event {
+            Event::Wait | Event::SlowProbe { .. } => {}
+            Event::Write => self.client_writes(),
+            Event::Kill { pod, tail, back } => {
+                self.kill(pod, tail);
+                if let Some(pod) = self.pod_mut(pod).filter(|p| p.redis.is_none()) {
+                    pod.starts_in = Some(back);
+                }
+            }
+            Event::KillAll { tail } => (0..self.slots.len()).for_each(|pod| self.kill(pod, tail)),
+            Event::DeletePod { pod } => self.delete_pod(pod),
+            Event::LoseVolume { pod } => {
+                // The process may live on an unreachable node; then the volume does too.
+                if self.pod(pod).is_none_or(Pod::peers_reach) {
+                    self.delete_pod(pod);
+                    if let Some(slot) = self.slots.get_mut(pod) {
+                        (slot.claim, slot.pod) = (None, None);
+                    }
+                }
+            }
+            Event::Reach { pod, reach } => {
+                if let Some(pod) = self.pod_mut(pod) {
+                    pod.reach = reach;
+                }
+            }
+            Event::Crash { after } => self.crash_after = Some(after),
+            Event::EditService { name } => self.edit_service(name),
+            Event::EditLabel { pod, role } => {
+                if let Some(pod) = self.pod_mut(pod) {
+                    pod.role = Some(role.to_owned());
+                }
+            }
+            Event::Scale { replicas } => {
+                self.cluster.spec.replicas = replicas;
+                self.cluster.generation += 1;
+            }
+            Event::Pause { paused } => self.cluster.spec.paused = paused,
+        }
+    }
+
+    /// The pod ends in good order within the tick; a new one follows.
+    fn delete_pod(&mut self, ordinal: usize) {
+        if let Some(pod) = self.pod_mut(ordinal).filter(|p| p.peers_reach()) {
+            (pod.deleting, pod.redis, pod.started) = (true, None, None);
+        }
+    }
+
+    fn edit_service(&mut self, name: &str) {
+        let found = self
+            .objects
+            .iter_mut()
+            .find(|(id, _)| id.kind == "Service" && id.name == name);
+        if let Some((_, Live::Ours(body))) = found {
+            body["spec"]["selector"] = json!({names::label::POD_NAME: "s-1"});
+        }
+    }
+
+    /// A client of the VIP writes; the master takes it if it is armed and has enough replicas.
+    fn client_writes(&mut self) {
+        let Some(vip) = self.live("Service", SET) else { return };
+        let selected = vip["spec"]["selector"][names::label::POD_NAME]
+            .as_str()
+            .unwrap_or_default();
+        let Some(ordinal) = names::ordinal(SET, selected).map(|o| o as usize) else {
+            return;
+        };
+        let Some((pod, redis)) = self.pod(ordinal).and_then(|p| Some((p, p.redis.as_ref()?))) else {
+            return;
+        };
+        let good = self.followers(&pod.ip).len();
+        if !pod.peers_reach() || !redis.is_armed() || good < redis.min as usize {
+            return;
+        }
+        self.written += 1;
+        let write = self.written;
+        let slot = &mut self.slots[ordinal];
+        if let Some(redis) = slot.pod.as_mut().and_then(|p| p.redis.as_mut()) {
+            redis.data.push(write);
+            redis.offset += 1;
+        }
+        slot.claim.iter_mut().for_each(|claim| claim.disk.push(write));
+    }
+}

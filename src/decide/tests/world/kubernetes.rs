@@ -1,0 +1,173 @@
+//! What Kubernetes does by itself within a tick: the StatefulSet's pods, their containers, the VIP's EndpointSlices.
+
+use super::redis::Redis;
+use super::{Claim, Pod, SET, World};
+use crate::build::{self, acl};
+use crate::model::observed::{AppSecret, ObjectId, Trouble};
+use crate::model::plan::Object;
+use crate::names;
+
+impl World {
+    /// One second passes.
+    pub fn tick(&mut self) {
+        self.now += k8s_openapi::jiff::SignedDuration::from_secs(1);
+        self.stateful_set_controller();
+        self.kubelets();
+        self.replicate();
+        self.endpoints();
+    }
+
+    fn stateful_set_controller(&mut self) {
+        let Some(set) = self.stateful_set() else { return };
+        let (now, wanted) = (self.now, usize::try_from(set.replicas).unwrap());
+        let template = self.live("StatefulSet", SET).unwrap()["spec"]["template"].clone();
+        let config = template["metadata"]["annotations"][names::annotation::CONFIG_REVISION]
+            .as_str()
+            .map(str::to_owned);
+        for ordinal in 0..self.slots.len().max(wanted) {
+            let slot = self.slot(ordinal);
+            match &mut slot.pod {
+                Some(pod) if pod.deleting => slot.pod = None,
+                Some(pod) if ordinal >= wanted => pod.deleting = true,
+                Some(_) => {}
+                None if ordinal < wanted => {
+                    self.claim(ordinal);
+                    let uid = self.fresh("pod");
+                    let ip = format!("10.0.0.{}", self.serial);
+                    let mut pod = Pod::new(uid, ip, now);
+                    (pod.revision, pod.config_revision) = (set.update_revision.clone(), config.clone());
+                    pod.node = Some(format!("node-{ordinal}"));
+                    self.slot(ordinal).pod = Some(pod);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// The claim of an ordinal, made if it is missing.
+    pub fn claim(&mut self, ordinal: usize) -> &mut Claim {
+        let (uid, created) = (self.fresh("vol"), self.now);
+        let slot = self.slot(ordinal);
+        slot.claim.get_or_insert(Claim {
+            uid,
+            created,
+            epoch: None,
+            role: None,
+            disk: Vec::new(),
+            synced: 0,
+        })
+    }
+
+    fn kubelets(&mut self) {
+        for ordinal in 0..self.slots.len() {
+            let Some(pod) = self.pod_mut(ordinal) else { continue };
+            if pod.redis.is_some() || pod.deleting {
+                continue;
+            }
+            match &mut pod.starts_in {
+                Some(0) => self.start(ordinal, 1),
+                Some(ticks) => *ticks -= 1,
+                None => {}
+            }
+        }
+    }
+
+    /// A container starts: the process loads what its volume has.
+    pub fn start(&mut self, ordinal: usize, loading: u32) {
+        let (run_id, replid, now) = (self.fresh("run"), self.fresh("aof"), self.now);
+        let data = self.claim(ordinal).disk.clone();
+        let login = match &self.app {
+            AppSecret::Present { sha256 } => Some(sha256.clone()),
+            AppSecret::Unknown | AppSecret::Absent | AppSecret::Unusable(_) => None,
+        };
+        let config = crate::build::conf::live_values(&self.cluster).unwrap();
+        let Some(pod) = self.pod_mut(ordinal) else { return };
+        (pod.started, pod.trouble, pod.starts_in) = (Some(now), None, Some(1));
+        let booted = Redis::boot(run_id, replid, data, loading);
+        pod.redis = Some(Redis {
+            login,
+            config,
+            ..booted
+        });
+    }
+
+    /// A process ends. What was not flushed is lost if `tail` says so.
+    pub fn kill(&mut self, ordinal: usize, tail: bool) {
+        let Some(slot) = self.slots.get_mut(ordinal) else {
+            return;
+        };
+        let Some(pod) = slot.pod.as_mut().filter(|p| p.redis.is_some()) else {
+            return;
+        };
+        (pod.redis, pod.started) = (None, None);
+        pod.trouble = Some(Trouble::Terminated("exit code 137: Error".into()));
+        if let Some(claim) = slot.claim.as_mut().filter(|_| tail) {
+            claim.disk.truncate(claim.synced);
+        }
+    }
+
+    /// The VIP's EndpointSlices follow the Service.
+    pub fn endpoints(&mut self) {
+        let Some(vip) = self.live("Service", SET) else { return };
+        let selected = vip["spec"]["selector"][names::label::POD_NAME]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let ready = |ordinal| self.pod(ordinal).is_some_and(|p| p.started.is_some() && !p.deleting);
+        let name = |ordinal| names::pod(SET, ordinal as u32);
+        self.vip_pods = (0..self.slots.len())
+            .filter(|o| ready(*o))
+            .map(name)
+            .filter(|n| *n == selected)
+            .collect();
+    }
+
+    /// The set's objects as an earlier pass left them.
+    pub fn build_objects(&mut self, pods: u32) {
+        let conf = build::conf::build(&self.cluster).unwrap();
+        let master = self.status.master.as_ref().map(|m| m.name.clone());
+        let inputs = build::Inputs {
+            conf: &conf,
+            master: master.as_deref(),
+            epoch: self.status.epoch.unwrap_or(0),
+            reads: build::services::Reads::Replicas,
+            pods,
+            claim_size: None,
+        };
+        for build::Object {
+            kind,
+            name,
+            manager,
+            value,
+        } in build::all(&self.cluster, &inputs).unwrap()
+        {
+            let id = ObjectId {
+                kind: kind.as_str(),
+                name,
+            };
+            self.write(&Object {
+                id,
+                body: value,
+                manager,
+                uid: None,
+                resource_version: None,
+            });
+        }
+    }
+
+    /// The aclfile as it should be, for a Secret that is there from the beginning.
+    pub fn acl(&self) -> String {
+        let hash = |secret: &crate::model::secret::Secret| acl::PasswordHash::from_sha256(&secret.sha256_hex());
+        let of = |text: &[u8]| hash(&crate::model::secret::Secret::new(text));
+        let application = match &self.app {
+            AppSecret::Present { sha256 } => Some(acl::PasswordHash::from_sha256(sha256)),
+            AppSecret::Unknown | AppSecret::Absent | AppSecret::Unusable(_) => None,
+        };
+        let hashes = acl::Hashes {
+            operator: of(b"operator"),
+            probe: of(b"probe"),
+            application,
+        };
+        acl::file(&self.cluster, &hashes).unwrap()
+    }
+}

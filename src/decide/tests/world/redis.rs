@@ -1,0 +1,218 @@
+//! One process of Redis: role, history, data, and the procedures that change its role, as `redis::roles` does them.
+//!
+//! Data is the list of writes in order. A stream offset counts writes and pings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Pod, World};
+use crate::model::redis::UNARMED;
+use crate::names;
+
+/// A running process.
+#[derive(Clone, Debug)]
+pub struct Redis {
+    pub run_id: String,
+    pub role: Role,
+    pub min: u32,
+    pub serve_stale: bool,
+    pub replid: String,
+    /// The history before, and the offset after its last byte.
+    pub before: Option<(String, u64)>,
+    pub offset: u64,
+    pub data: Vec<u32>,
+    /// Ticks until its data is loaded.
+    pub loading: u32,
+    /// Link users on this process: child and secret.
+    pub links: BTreeMap<String, String>,
+    /// What it would log in with at a parent.
+    pub secret: Option<String>,
+    /// SHA-256 of the application's password.
+    pub login: Option<String>,
+    pub config: BTreeMap<String, String>,
+    pub version: (u16, u16),
+}
+
+/// What it follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    Master,
+    /// Follows an address at which nothing listens.
+    Fenced,
+    Follows {
+        ip: String,
+        link: Link,
+    },
+}
+
+/// A replica's link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    Down,
+    /// A full resync, with the ticks it still takes.
+    Syncing(u32),
+    /// The stream flows; ticks since the parent was last heard.
+    Up(u32),
+}
+
+impl Redis {
+    /// A process as a container starts it: fenced, with the data of its volume and a history of its own.
+    pub fn boot(run_id: String, replid: String, data: Vec<u32>, loading: u32) -> Self {
+        Self {
+            run_id,
+            role: Role::Fenced,
+            min: UNARMED,
+            serve_stale: false,
+            replid,
+            before: None,
+            offset: 1,
+            data,
+            loading,
+            links: BTreeMap::new(),
+            secret: None,
+            login: None,
+            config: BTreeMap::new(),
+            version: (8, 2),
+        }
+    }
+
+    pub fn is_armed(&self) -> bool {
+        self.role == Role::Master && self.min != UNARMED && self.loading == 0
+    }
+
+    pub fn link(&self) -> Option<Link> {
+        match &self.role {
+            Role::Follows { link, .. } => Some(*link),
+            Role::Master | Role::Fenced => None,
+        }
+    }
+
+    pub fn linked(&self) -> bool {
+        matches!(self.link(), Some(Link::Up(_)))
+    }
+
+    pub fn fence(&mut self) {
+        self.role = Role::Fenced;
+        self.min = UNARMED;
+        self.serve_stale = false;
+    }
+
+    /// A replica that becomes a master begins a history of its own and remembers the one before.
+    pub fn bare(&mut self, replid: String) {
+        self.min = UNARMED;
+        if self.role != Role::Master {
+            self.role = Role::Master;
+            self.before = Some((std::mem::replace(&mut self.replid, replid), self.offset + 1));
+        }
+    }
+
+    pub fn follow(&mut self, ip: &str, secret: String) {
+        self.min = UNARMED;
+        self.serve_stale = true;
+        self.secret = Some(secret);
+        if !matches!(&self.role, Role::Follows { ip: now, .. } if now == ip) {
+            self.role = Role::Follows {
+                ip: ip.into(),
+                link: Link::Down,
+            };
+        }
+    }
+
+    /// Whether a child with this history and offset may go on from here without a full resync.
+    fn continues(&self, replid: &str, offset: u64) -> bool {
+        (replid == self.replid && offset <= self.offset)
+            || self
+                .before
+                .as_ref()
+                .is_some_and(|(before, end)| before == replid && offset < *end)
+    }
+}
+
+impl World {
+    /// Replicas whose link to this process is up, by the truth.
+    pub fn followers(&self, ip: &str) -> BTreeSet<usize> {
+        let follows = |redis: &Redis| matches!(&redis.role, Role::Follows { ip: to, link: Link::Up(_) } if to == ip);
+        self.processes()
+            .filter(|(_, _, redis)| follows(redis))
+            .map(|(ordinal, ..)| ordinal)
+            .collect()
+    }
+
+    /// Moves every stream and link on by one tick.
+    pub(super) fn replicate(&mut self) {
+        for slot in &mut self.slots {
+            let Some(redis) = slot.pod.as_mut().and_then(|p| p.redis.as_mut()) else {
+                continue;
+            };
+            redis.loading = redis.loading.saturating_sub(1);
+            if redis.role == Role::Master {
+                redis.offset += 1;
+            }
+        }
+        for ordinal in 0..self.slots.len() {
+            self.replicate_one(ordinal);
+        }
+        for slot in &mut self.slots {
+            if let (Some(claim), Some(redis)) = (&mut slot.claim, slot.pod.as_ref().and_then(|p| p.redis.as_ref()))
+                && redis.loading == 0
+            {
+                claim.synced = claim.disk.len();
+                claim.disk.clone_from(&redis.data);
+            }
+        }
+    }
+
+    fn replicate_one(&mut self, ordinal: usize) {
+        let Some((pod, child)) = self.pod(ordinal).and_then(|p| Some((p, p.redis.as_ref()?))) else {
+            return;
+        };
+        let Role::Follows { ip, link } = &child.role else {
+            return;
+        };
+        let parent = self.at(ip).filter(|at| *at != ordinal);
+        let next = match parent.and_then(|at| Some((self.pod(at)?, self.redis(at)?))) {
+            // The other side's sockets are closed.
+            None => (Link::Down, None),
+            Some((at, _)) if !pod.peers_reach() || !at.peers_reach() => match link {
+                Link::Up(silent) if *silent < 15 => (Link::Up(silent + 1), None),
+                Link::Up(_) | Link::Syncing(_) | Link::Down => (Link::Down, None),
+            },
+            Some((_, parent)) => connected(&names::pod(super::SET, ordinal as u32), child, parent, *link),
+        };
+        let (link, from) = next;
+        let Some(child) = self.pod_mut(ordinal).and_then(|p| p.redis.as_mut()) else {
+            return;
+        };
+        if let Role::Follows { link: now, .. } = &mut child.role {
+            *now = link;
+        }
+        if let Some((replid, offset, data)) = from {
+            (child.replid, child.offset, child.data, child.before) = (replid, offset, data, None);
+        }
+    }
+}
+
+type State = (String, u64, Vec<u32>);
+
+/// The next state of a link whose ends reach each other, and what the child holds then if that changes.
+fn connected(name: &str, child: &Redis, parent: &Redis, link: Link) -> (Link, Option<State>) {
+    let serves = parent.role == Role::Master || parent.linked();
+    if parent.loading > 0 || child.loading > 0 || !serves || !parent.links.contains_key(name) {
+        return (Link::Down, None);
+    }
+    let goes_on = link != Link::Down || parent.links.get(name) == child.secret.as_ref();
+    let partial = parent.continues(&child.replid, child.offset);
+    let all = Some((parent.replid.clone(), parent.offset, parent.data.clone()));
+    match link {
+        Link::Down if !goes_on => (Link::Down, None),
+        Link::Up(_) | Link::Down if partial => {
+            assert!(
+                parent.data.starts_with(&child.data),
+                "a stream went on although the data before it differs"
+            );
+            (Link::Up(0), all)
+        }
+        Link::Up(_) | Link::Down => (Link::Syncing(1), None),
+        Link::Syncing(0) => (Link::Up(0), all),
+        Link::Syncing(ticks) => (Link::Syncing(ticks - 1), None),
+    }
+}
