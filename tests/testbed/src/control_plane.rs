@@ -46,7 +46,7 @@ pub(crate) fn ensure_rest(places: &Places) -> Result<bool> {
     let mut begun = start(places, "kube-controller-manager", controller_manager(places))?;
     begun |= start(places, "kube-scheduler", scheduler(places))?;
     let proxy = places.state.join("kube-proxy.yaml");
-    write(&proxy, proxy_config(places, "testbed", API_ADDRESS))?;
+    write(&proxy, proxy_config(places, "n1", API_ADDRESS))?;
     begun |= start(places, "kube-proxy", vec![format!("--config={}", proxy.display())])?;
     begun |= start(places, "coredns", addons::coredns(places)?)?;
     begun |= start(places, "local-path-provisioner", addons::provisioner(places)?)?;
@@ -54,7 +54,7 @@ pub(crate) fn ensure_rest(places: &Places) -> Result<bool> {
 }
 
 fn start(places: &Places, name: &str, args: Vec<String>) -> Result<bool> {
-    Daemon::control_plane(name, &places.programs().join(name), &args).ensure(places)
+    Daemon::control_plane(places, name, &places.programs().join(name), &args).ensure(places)
 }
 
 fn etcd(places: &Places) -> Vec<String> {

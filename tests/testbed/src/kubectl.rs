@@ -11,7 +11,7 @@ use crate::places::Places;
 pub(crate) fn in_cluster(places: &Places, program: &str) -> Command {
     let mut command = Command::new("nsenter");
     command
-        .arg(format!("--net={}", network::file(network::CONTROL_PLANE).display()))
+        .arg(format!("--net={}", network::file(&places.name).display()))
         .arg("--")
         .arg(program);
     for (name, value) in environment(places) {

@@ -6,7 +6,6 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::audit::Audit;
-use crate::cgroup::Group;
 use crate::control_plane::COMPONENTS;
 use crate::daemon::pid_of;
 use crate::error::{Error, Result};
@@ -166,7 +165,7 @@ impl Testbed {
     pub fn process(&self, component: &str) -> Result<i32> {
         match component.split_once('/') {
             Some((node, program)) => pid_of(&self.node(node)?.system(), program),
-            None => pid_of(&Group::of(component), component),
+            None => pid_of(&self.places.group(component), component),
         }
     }
 
