@@ -35,7 +35,7 @@ pub(crate) fn environment(places: &Places) -> Vec<(&'static str, String)> {
 }
 
 pub(crate) fn run(places: &Places, args: &[&str]) -> Result<String> {
-    output(in_cluster(places, &kubectl(places)).args(args))
+    output(kubectl(places).args(args))
 }
 
 pub(crate) fn apply(places: &Places, manifest: &str) -> Result<String> {
@@ -56,6 +56,11 @@ pub(crate) fn json(places: &Places, args: &[&str]) -> Result<serde_json::Value> 
     })
 }
 
-fn kubectl(places: &Places) -> String {
-    places.programs().join("kubectl").display().to_string()
+/// Dies with us, so that a killed `up` leaves no client behind.
+fn kubectl(places: &Places) -> Command {
+    let mut command = in_cluster(places, "setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(places.programs().join("kubectl"));
+    command
 }

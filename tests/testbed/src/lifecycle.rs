@@ -198,6 +198,30 @@ pub(crate) fn leftovers(places: &Places) -> bool {
     state::any(places) || places.top().exists() || !network::namespaces(&places.name).is_empty()
 }
 
+/// What of a testbed is on the machine, each thing by a short name: for a check that `down` left nothing.
+pub(crate) fn inventory(places: &Places) -> Vec<String> {
+    let state = places.state.display().to_string();
+    let mut found: Vec<String> = network::namespaces(&places.name)
+        .iter()
+        .map(|n| format!("namespace {n}"))
+        .collect();
+    found.extend(mounts_below(places).iter().map(|point| format!("mount {point}")));
+    found.extend(places.top().exists().then(|| format!("control group {}", places.name)));
+    found.extend(state::any(places).then(|| format!("directory {state}")));
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()) {
+        let words = fs::read_to_string(process.path().join("cmdline"))
+            .unwrap_or_default()
+            .replace('\0', " ");
+        found.extend(
+            words
+                .contains(&format!("{state}/"))
+                .then(|| format!("process {}", words.trim())),
+        );
+    }
+    found
+}
+
 /// Ends and removes everything; the cache stays.
 pub(crate) fn down(places: &Places) -> Result<bool> {
     preflight::root()?;

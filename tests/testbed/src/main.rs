@@ -1,5 +1,7 @@
 //! `cargo testbed`: a real Kubernetes on one machine. Parses the command line and prints; the library works.
 
+mod selftest;
+
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -56,6 +58,8 @@ enum Verb {
         /// The directory; made if it is missing.
         directory: PathBuf,
     },
+    /// Try the testbed's promises on a testbed of its own, beside the one that may be up.
+    Selftest,
     /// Do something to a node.
     Node {
         /// n1, n2, ...
@@ -121,6 +125,7 @@ fn run(verb: Verb) -> Result<()> {
         }
         Verb::Logs { component, follow } => logs(component.as_deref(), follow),
         Verb::Collect { directory } => Testbed::attach()?.collect(&directory),
+        Verb::Selftest => selftest::run(),
         Verb::Node { name, action } => node(&name, action),
     }
 }

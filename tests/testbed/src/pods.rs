@@ -52,7 +52,11 @@ fn server(all: &[Process]) -> Option<i32> {
         .map(|process| process.pid)
 }
 
-pub(crate) fn signal(pid: i32, signal: Signal) -> Result<()> {
+/// Sends a signal to a process of the machine.
+///
+/// # Errors
+/// If it is gone.
+pub fn signal(pid: i32, signal: Signal) -> Result<()> {
     kill(Pid::from_raw(pid), signal).at("signal", format!("/proc/{pid}"))
 }
 

@@ -51,6 +51,15 @@ impl Testbed {
         lifecycle::down(&Places::from_env()?)
     }
 
+    /// Everything of a testbed that is on the machine: namespaces, mounts, control groups, processes, directories.
+    /// Empty after [`Testbed::down`].
+    ///
+    /// # Errors
+    /// If `TESTBED_DIR` does not serve.
+    pub fn inventory() -> Result<Vec<String>> {
+        Ok(lifecycle::inventory(&Places::from_env()?))
+    }
+
     /// From now on Ctrl-C makes calls of this crate return [`crate::Error::Interrupted`]; `up` then clears up.
     /// Call it first in `main`.
     pub fn watch_signals() {
@@ -211,14 +220,6 @@ impl Testbed {
             pods::signal(process.pid, signal)?;
         }
         Ok(())
-    }
-
-    /// Sends a signal to any process whose pid this handle gave.
-    ///
-    /// # Errors
-    /// If it is gone.
-    pub fn signal(&self, pid: i32, signal: Signal) -> Result<()> {
-        pods::signal(pid, signal)
     }
 
     /// A reader of the API server's audit log, from its beginning.
