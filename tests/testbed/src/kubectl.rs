@@ -39,10 +39,7 @@ pub(crate) fn run(places: &Places, args: &[&str]) -> Result<String> {
 }
 
 pub(crate) fn apply(places: &Places, manifest: &str) -> Result<String> {
-    output_with_input(
-        in_cluster(places, &kubectl(places)).args(["apply", "-f", "-"]),
-        manifest,
-    )
+    output_with_input(kubectl(places).args(["apply", "-f", "-"]), manifest)
 }
 
 /// An object as JSON.

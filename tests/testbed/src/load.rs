@@ -65,11 +65,11 @@ fn import(places: &Places, state: &State, file: &Path) -> Result<()> {
 
 /// Builds the operator's image from the repository's Dockerfile and keeps it for this and later clusters: `up` gives
 /// it to every node. Returns its reference.
-pub(crate) fn build_operator(places: &Places) -> Result<String> {
+pub(crate) fn build_operator(places: &Places, profile: &str) -> Result<String> {
     preflight::root()?;
     preflight::buildah()?;
     let lock = Lock::take(places)?;
-    let built = build(places);
+    let built = build(places, profile);
     remove_build_group(places)?;
     let reference = built?;
     if let Ok(state) = State::load(places) {
@@ -79,11 +79,11 @@ pub(crate) fn build_operator(places: &Places) -> Result<String> {
     Ok(reference)
 }
 
-fn build(places: &Places) -> Result<String> {
+fn build(places: &Places, profile: &str) -> Result<String> {
     let repository = repository()?;
     make_dir(&places.cache)?;
     let context = tempfile::tempdir().at("create", "a temporary directory")?;
-    let (program, version) = build_program(places, &repository)?;
+    let (program, version) = build_program(places, &repository, profile)?;
     fs::copy(&program, context.path().join(BINARY)).at("copy", &program)?;
     let name = format!("{BINARY}:{version}");
     let new = kept(places).with_extension("new");
@@ -132,7 +132,7 @@ fn build(places: &Places) -> Result<String> {
 }
 
 /// The static program that the Dockerfile copies, and the crate's version.
-fn build_program(places: &Places, repository: &Path) -> Result<(PathBuf, String)> {
+fn build_program(places: &Places, repository: &Path, profile: &str) -> Result<(PathBuf, String)> {
     let pkgid = output(command("cargo", ["pkgid", "--quiet"]).current_dir(repository))?;
     let version = pkgid.trim().rsplit(['#', '@']).next().unwrap_or_default().to_owned();
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
@@ -142,19 +142,21 @@ fn build_program(places: &Places, repository: &Path) -> Result<(PathBuf, String)
         "cargo",
         "build",
         "--locked",
-        "--release",
         "--bin",
         BINARY,
         "--target",
         &triple,
+        "--profile",
+        profile,
     ]);
     // With --target the flag is for the program only: build scripts and macros cannot be static.
     cargo
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .current_dir(repository);
+    let folder = if profile == "dev" { "debug" } else { profile };
     say(&format!("building a static {BINARY} {version}"));
     long(&mut cargo, BINARY, &places.cache.join("build-operator.log"))?;
-    Ok((target.join(triple).join("release").join(BINARY), version))
+    Ok((target.join(triple).join(folder).join(BINARY), version))
 }
 
 /// Gives the kept operator image to every node that does not have exactly it.

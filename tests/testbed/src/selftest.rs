@@ -43,14 +43,14 @@ pub fn run() -> Result<()> {
         kill_in_the_middle(milliseconds, Signal::SIGKILL)?;
     }
     kill_in_the_middle(2000, Signal::SIGINT)?;
-    println!("every promise held");
+    tell!("every promise held");
     Ok(())
 }
 
 fn timed(what: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
     let begun = Instant::now();
     step()?;
-    println!("{:6.1} s  {what}", begun.elapsed().as_secs_f32());
+    tell!("{:6.1} s  {what}", begun.elapsed().as_secs_f32());
     Ok(())
 }
 
@@ -177,7 +177,7 @@ fn power(testbed: &Testbed) -> Result<()> {
     eventually("the data after a reboot", 60, || {
         Ok(redis(&host, &["GET", "key"])? == "kept")
     })?;
-    println!(
+    tell!(
         "          data served again {:.1} s after power-on",
         booted.elapsed().as_secs_f32()
     );
@@ -275,7 +275,7 @@ fn kill_in_the_middle(milliseconds: u64, signal: Signal) -> Result<()> {
         words(&["down"])?;
     }
     let moment = if running { "in the middle" } else { "after its end" };
-    println!(
+    tell!(
         "{:6.1} s  {signal} after {milliseconds} ms of up ({moment}), {found} things found",
         begun.elapsed().as_secs_f32()
     );

@@ -14,7 +14,7 @@ use crate::node::Node;
 use crate::places::Places;
 use crate::pods::{self, Process};
 use crate::state::State;
-use crate::{collect, enter, interrupt, kubectl, load};
+use crate::{collect, enter, interrupt, kubectl, load, preflight};
 
 /// A running testbed. Dropping it changes nothing: a testbed ends with [`Testbed::down`].
 #[derive(Debug, Clone)]
@@ -26,8 +26,9 @@ impl Testbed {
     /// The testbed that runs on this machine.
     ///
     /// # Errors
-    /// If none is up.
+    /// If none is up, or without root.
     pub fn attach() -> Result<Self> {
+        preflight::root()?;
         let places = Places::from_env()?;
         State::load(&places)?;
         Ok(Self { places })
@@ -152,12 +153,12 @@ impl Testbed {
     }
 
     /// Builds the operator's image from the repository above the current directory and keeps it: the running testbed
-    /// gets it now, later ones at their start. Returns its reference.
+    /// gets it now, later ones at their start. `profile` is Cargo's: `release`, `dev`. Returns its reference.
     ///
     /// # Errors
     /// If the build fails, with the last lines it wrote.
-    pub fn build_operator_image() -> Result<String> {
-        load::build_operator(&Places::from_env()?)
+    pub fn build_operator_image(profile: &str) -> Result<String> {
+        load::build_operator(&Places::from_env()?, profile)
     }
 
     /// Names of the control plane's programs, which are also those of their logs.
