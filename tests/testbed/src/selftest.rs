@@ -32,6 +32,7 @@ pub fn run() -> Result<()> {
     timed("up again", || words(&["up"]))?;
     let testbed = Testbed::attach()?;
     timed("three images with volumes Ready", || workload(&testbed))?;
+    timed("volumes of both classes", || volumes(&testbed))?;
     timed("DNS and Services from outside and inside", || reach(&testbed))?;
     timed("kill -9 of a Redis, its data kept", || killed_redis(&testbed))?;
     timed("power-off and power-on, same pod, same data", || power(&testbed))?;
@@ -109,6 +110,25 @@ fn workload(testbed: &Testbed) -> Result<()> {
         testbed.kubectl(&["wait", "--namespace", NAMESPACE, ready, &set, "--timeout=60s"])?;
     }
     Ok(())
+}
+
+fn volumes(testbed: &Testbed) -> Result<()> {
+    let volumes = testbed.json(&["get", "persistentvolumes"])?;
+    let of = |class: &str| {
+        let all = volumes["items"].as_array().into_iter().flatten();
+        all.filter(|volume| volume["spec"]["storageClassName"] == class)
+            .map(|v| &v["spec"]["nodeAffinity"])
+            .collect::<Vec<_>>()
+    };
+    let (local, network) = (of("standard"), of("network"));
+    promise(
+        local.len() == 2 && local.iter().all(|affinity| affinity.is_object()),
+        "local volumes tied to nodes",
+    )?;
+    promise(
+        network.len() == 1 && network[0].is_null(),
+        "a network volume tied to none",
+    )
 }
 
 fn reach(testbed: &Testbed) -> Result<()> {

@@ -113,7 +113,7 @@ impl Image {
                 .replace("SERVER", self.server),
         )?;
         let mut command = registered(&build_group(places)?);
-        command.args(["mmdebstrap", "--variant=essential", "--quiet"]);
+        command.args(["mmdebstrap", "--variant=essential"]);
         command.arg(format!("--include={}", self.packages));
         for path in ["doc", "man", "locale", "info", "lintian", "bash-completion"] {
             command.arg(format!("--dpkgopt=path-exclude=/usr/share/{path}/*"));
