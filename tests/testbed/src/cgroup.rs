@@ -1,4 +1,4 @@
-//! The register of what the testbed runs: control groups below `testbed`.
+//! The register of what a testbed runs: control groups below one of its own.
 //!
 //! A process enters its group before it becomes the program, its children are born into it, and only
 //! the kernel writes the list. So the list is complete after a kill -9 at any moment, and a reused pid
@@ -14,20 +14,13 @@ use nix::unistd::Pid;
 use crate::error::{At, Error, Result};
 
 const ROOT: &str = "/sys/fs/cgroup";
-/// The group all others are below.
-pub(crate) const TOP: &str = "testbed";
-
-/// A control group, by its path below `testbed`: `etcd`, `n1`, `n1/system`.
+/// A control group, by its path: `testbed/etcd`, `testbed/n1/system`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Group(PathBuf);
 
 impl Group {
-    pub(crate) fn top() -> Self {
-        Self(PathBuf::from(TOP))
-    }
-
-    pub(crate) fn of(name: &str) -> Self {
-        Self(Path::new(TOP).join(name))
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
     }
 
     /// The name the kubelet wants as its `cgroupRoot`.
@@ -181,6 +174,13 @@ fn remove_dir(dir: &Path) -> Result<()> {
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+/// Names of the groups at the top that begin with `prefix`.
+pub(crate) fn tops(prefix: &str) -> Vec<String> {
+    let entries = fs::read_dir(register()).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(prefix)).collect()
 }
 
 /// The one hierarchy whose membership is the register: `freezer`, or the only one of cgroup v2.

@@ -70,7 +70,7 @@ pub(crate) fn output_with_input(command: &mut Command, input: &str) -> Result<St
     })
 }
 
-/// Runs a long step with its output in `log`; every ten seconds says that it is still at work.
+/// Runs a long step with its output in `log`; now and then says how long it has been at work and at what.
 pub(crate) fn long(command: &mut Command, what: &str, log: &Path) -> Result<()> {
     let name = name(command);
     if let Some(parent) = log.parent() {
@@ -79,7 +79,7 @@ pub(crate) fn long(command: &mut Command, what: &str, log: &Path) -> Result<()> 
     let out = File::create(log).at("create", log)?;
     let err = out.try_clone().at("write", log)?;
     let begun = Instant::now();
-    let mut told = begun;
+    let mut next = Duration::from_secs(10);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(out)
@@ -103,9 +103,17 @@ pub(crate) fn long(command: &mut Command, what: &str, log: &Path) -> Result<()> 
             let _ = child.wait();
             return Err(Error::Interrupted);
         }
-        if told.elapsed() >= Duration::from_secs(10) {
-            told = Instant::now();
-            say(&format!("  still {what}, {} s", begun.elapsed().as_secs()));
+        if begun.elapsed() >= next {
+            let last: String = last_lines(log)
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim()
+                .chars()
+                .take(80)
+                .collect();
+            say(&format!("  {what}: {} s  {last}", begun.elapsed().as_secs()));
+            next += (next / 2).min(Duration::from_secs(30));
         }
         thread::sleep(Duration::from_millis(50));
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::addons;
+use crate::command::last_lines;
 use crate::daemon::Daemon;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::interrupt::wait_until;
 use crate::kubectl;
 use crate::network::{API_ADDRESS, SERVICES};
@@ -31,7 +32,12 @@ pub(crate) fn ensure_api(places: &Places) -> Result<bool> {
     write(&places.state.join("audit-policy.yaml"), AUDIT_POLICY)?;
     let begun = start(places, "etcd", etcd(places))?;
     let begun = start(places, "kube-apiserver", api_server(places))? || begun;
-    let ready = || Ok(kubectl::run(places, &["get", "--raw", "/readyz"]).is_ok());
+    let ready = || {
+        for name in ["etcd", "kube-apiserver"] {
+            alive(places, name)?;
+        }
+        Ok(kubectl::run(places, &["get", "--raw", "/readyz"]).is_ok())
+    };
     wait_until(
         "the API server to be ready",
         Duration::from_secs(60),
@@ -46,7 +52,7 @@ pub(crate) fn ensure_rest(places: &Places) -> Result<bool> {
     let mut begun = start(places, "kube-controller-manager", controller_manager(places))?;
     begun |= start(places, "kube-scheduler", scheduler(places))?;
     let proxy = places.state.join("kube-proxy.yaml");
-    write(&proxy, proxy_config(places, "testbed", API_ADDRESS))?;
+    write(&proxy, proxy_config(places, "n1", API_ADDRESS))?;
     begun |= start(places, "kube-proxy", vec![format!("--config={}", proxy.display())])?;
     begun |= start(places, "coredns", addons::coredns(places)?)?;
     begun |= start(places, "local-path-provisioner", addons::provisioner(places)?)?;
@@ -54,7 +60,19 @@ pub(crate) fn ensure_rest(places: &Places) -> Result<bool> {
 }
 
 fn start(places: &Places, name: &str, args: Vec<String>) -> Result<bool> {
-    Daemon::control_plane(name, &places.programs().join(name), &args).ensure(places)
+    Daemon::control_plane(places, name, &places.programs().join(name), &args).ensure(places)
+}
+
+/// A program that has ended will not become ready: its last words are worth more than a timeout.
+fn alive(places: &Places, name: &str) -> Result<()> {
+    if places.group(name).is_running() {
+        return Ok(());
+    }
+    Err(Error::Failed {
+        program: name.to_owned(),
+        status: "ended".to_owned(),
+        output: last_lines(&places.log(name)),
+    })
 }
 
 fn etcd(places: &Places) -> Vec<String> {

@@ -23,13 +23,13 @@ const ENTER: &str = r#"echo 0 > "$1" && shift && exec "$@""#;
 
 impl Daemon {
     /// A program beside the control plane.
-    pub(crate) fn control_plane(name: &str, program: &Path, args: &[String]) -> Self {
+    pub(crate) fn control_plane(places: &Places, name: &str, program: &Path, args: &[String]) -> Self {
         let mut words = vec![program.display().to_string()];
         words.extend_from_slice(args);
         Self {
             name: name.to_owned(),
-            group: Group::of(name),
-            namespace: network::CONTROL_PLANE.to_owned(),
+            group: places.group(name),
+            namespace: places.name.clone(),
             words,
         }
     }
@@ -113,18 +113,18 @@ pub(crate) fn stop(group: &Group, wait: std::time::Duration) -> Result<()> {
 }
 
 /// Where long build steps run, so that `down` finds them whatever becomes of us.
-pub(crate) fn build_group() -> Result<Group> {
-    let group = Group::of("build");
+pub(crate) fn build_group(places: &Places) -> Result<Group> {
+    let group = places.group("build");
     group.create()?;
     Ok(group)
 }
 
 /// Removes what [`build_group`] made, once a build outside of `up` has ended.
-pub(crate) fn remove_build_group() -> Result<()> {
-    Group::of("build").kill_all()?;
-    Group::of("build").remove()?;
-    if Group::top().is_empty() {
-        Group::top().remove()
+pub(crate) fn remove_build_group(places: &Places) -> Result<()> {
+    places.group("build").kill_all()?;
+    places.group("build").remove()?;
+    if places.top().is_empty() {
+        places.top().remove()
     } else {
         Ok(())
     }

@@ -14,7 +14,7 @@ const RESOLVER: &str = "/etc/resolv.conf";
 
 /// For a process of one thread that is about to become another program.
 pub(crate) fn enter(places: &Places) -> Result<()> {
-    let path = network::file(network::CONTROL_PLANE);
+    let path = network::file(&places.name);
     let namespace = File::open(&path).at("open", &path)?;
     setns(namespace, CloneFlags::CLONE_NEWNET).at("enter", &path)?;
     resolve_with(&places.state.join("resolv.conf"))

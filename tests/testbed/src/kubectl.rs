@@ -11,7 +11,7 @@ use crate::places::Places;
 pub(crate) fn in_cluster(places: &Places, program: &str) -> Command {
     let mut command = Command::new("nsenter");
     command
-        .arg(format!("--net={}", network::file(network::CONTROL_PLANE).display()))
+        .arg(format!("--net={}", network::file(&places.name).display()))
         .arg("--")
         .arg(program);
     for (name, value) in environment(places) {
@@ -35,14 +35,11 @@ pub(crate) fn environment(places: &Places) -> Vec<(&'static str, String)> {
 }
 
 pub(crate) fn run(places: &Places, args: &[&str]) -> Result<String> {
-    output(in_cluster(places, &kubectl(places)).args(args))
+    output(kubectl(places).args(args))
 }
 
 pub(crate) fn apply(places: &Places, manifest: &str) -> Result<String> {
-    output_with_input(
-        in_cluster(places, &kubectl(places)).args(["apply", "-f", "-"]),
-        manifest,
-    )
+    output_with_input(kubectl(places).args(["apply", "-f", "-"]), manifest)
 }
 
 /// An object as JSON.
@@ -56,6 +53,11 @@ pub(crate) fn json(places: &Places, args: &[&str]) -> Result<serde_json::Value> 
     })
 }
 
-fn kubectl(places: &Places) -> String {
-    places.programs().join("kubectl").display().to_string()
+/// Dies with us, so that a killed `up` leaves no client behind.
+fn kubectl(places: &Places) -> Command {
+    let mut command = in_cluster(places, "setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(places.programs().join("kubectl"));
+    command
 }

@@ -44,5 +44,5 @@ pub use lifecycle::Options;
 pub use nix::sys::signal::Signal;
 pub use node::Node;
 pub use places::Places;
-pub use pods::Process;
+pub use pods::{Process, signal};
 pub use testbed::Testbed;

@@ -1,24 +1,22 @@
 //! `up` and `down`: the order in which things appear and vanish.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, umount2};
 
-use crate::cgroup::Group;
+use crate::cgroup;
 use crate::command::say;
 use crate::error::{At, Error, Result};
 use crate::interrupt::{self, wait_until};
 use crate::node::{MOUNT_POINTS, Node};
-use crate::places::{Places, make_dir, read, write};
+use crate::places::{NAME, Places, make_dir, read, write};
 use crate::state::State;
 use crate::{addons, control_plane, images, kubectl, load, network, preflight, programs, state};
 
-/// Names of namespaces and groups are the machine's, so there is one testbed and one lock on it.
-const LOCK: &str = "/run/redis-operator-testbed.lock";
 const DEFAULT_NODES: u8 = 3;
 
 /// What `up` is asked for.
@@ -34,12 +32,13 @@ impl Default for Options {
     }
 }
 
-/// Held while something is changed; other commands wait. The file names the state directory in use.
+/// Held while something is changed; other commands wait.
 pub(crate) struct Lock(Flock<File>);
 
 impl Lock {
     pub(crate) fn take(places: &Places) -> Result<Self> {
         preflight::root()?;
+        let path = places.lock();
         let mut told = false;
         loop {
             let file = File::options()
@@ -47,19 +46,18 @@ impl Lock {
                 .truncate(false)
                 .read(true)
                 .write(true)
-                .open(LOCK)
-                .at("open", LOCK)?;
+                .open(&path)
+                .at("open", &path)?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => {
                     let lock = Self(lock);
-                    if lock.is_current() {
-                        lock.check_owner(places)?;
+                    if lock.is_current(&path) {
                         return Ok(lock);
                     }
                     continue;
                 }
                 Err((_, nix::errno::Errno::EWOULDBLOCK)) => {}
-                Err((_, error)) => return Err(error).at("lock", LOCK),
+                Err((_, error)) => return Err(error).at("lock", &path),
             }
             if !told {
                 say("waiting for another testbed command to end");
@@ -71,28 +69,10 @@ impl Lock {
     }
 
     /// Whether the file locked is still the one at the path: `down` removes it.
-    fn is_current(&self) -> bool {
+    fn is_current(&self, path: &Path) -> bool {
         let of = |meta: fs::Metadata| (meta.dev(), meta.ino());
         let locked = self.0.metadata().map(of).ok();
-        locked.is_some() && locked == fs::metadata(LOCK).map(of).ok()
-    }
-
-    fn check_owner(&self, places: &Places) -> Result<()> {
-        let mut owner = String::new();
-        (&*self.0).read_to_string(&mut owner).at("read", LOCK)?;
-        let ours = places.state.display().to_string();
-        if owner.is_empty() || owner == ours || !(Group::top().exists() || fs::exists(&owner).unwrap_or(false)) {
-            return Ok(());
-        }
-        Err(Error::Unsuitable(format!(
-            "a testbed of {owner} is on this machine and there can be one; end it with `TESTBED_DIR={owner} cargo testbed down`"
-        )))
-    }
-
-    fn own(&self, places: &Places) -> Result<()> {
-        self.0.set_len(0).at("write", LOCK)?;
-        fs::write(LOCK, places.state.display().to_string()).at("write", LOCK)?;
-        (&*self.0).flush().at("write", LOCK)
+        locked.is_some() && locked == fs::metadata(path).map(of).ok()
     }
 }
 
@@ -100,13 +80,12 @@ impl Lock {
 pub(crate) fn up(places: &Places, options: Options) -> Result<()> {
     preflight::root()?;
     preflight::programs()?;
-    let lock = Lock::take(places)?;
+    let _lock = Lock::take(places)?;
     if !State::find(places)?.is_some_and(|state| state.complete) && leftovers(places) {
         say("clearing up what an interrupted testbed left");
         clear(places)?;
     }
     let fresh = !leftovers(places);
-    lock.own(places)?;
     match build_and_start(places, options) {
         Err(error) if fresh => {
             if matches!(error, Error::Interrupted) {
@@ -155,7 +134,7 @@ fn build_and_start(places: &Places, options: Options) -> Result<()> {
 fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
     let step = |what: &str| say(&format!("{:5.1} s  {what}", begun.elapsed().as_secs_f32()));
     make_mount_points(places)?;
-    network::ensure_control_plane()?;
+    network::ensure_control_plane(&places.name)?;
     let mut changed = control_plane::ensure_api(places)?;
     if changed {
         step("API server ready");
@@ -172,6 +151,10 @@ fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
     wait_until("all nodes to be Ready", Duration::from_secs(90), &log, || {
         all_ready(places, state.nodes.len())
     })?;
+    let log = places.log("kube-proxy");
+    wait_until("kube-proxy to know Services", Duration::from_secs(30), &log, || {
+        services_known(places, state)
+    })?;
     load::give_operator(places, state)?;
     Ok(changed)
 }
@@ -180,6 +163,15 @@ fn all_ready(places: &Places, expected: usize) -> Result<bool> {
     let query = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{'\\n'}{end}";
     let ready = kubectl::run(places, &["get", "nodes", "-o", query]).unwrap_or_default();
     Ok(ready.lines().filter(|line| *line == "True").count() >= expected)
+}
+
+fn services_known(places: &Places, state: &State) -> Result<bool> {
+    for name in &state.nodes {
+        if !Node::new(places, name)?.has_services() {
+            return Ok(false);
+        }
+    }
+    Ok(network::has_services(&places.name))
 }
 
 /// Starts again what has died of the control plane.
@@ -203,7 +195,31 @@ fn make_mount_points(places: &Places) -> Result<()> {
 
 /// Whether the machine holds anything of a testbed.
 pub(crate) fn leftovers(places: &Places) -> bool {
-    state::any(places) || Group::top().exists() || !network::namespaces().is_empty()
+    state::any(places) || places.top().exists() || !network::namespaces(&places.name).is_empty()
+}
+
+/// What of a testbed is on the machine, each thing by a short name: for a check that `down` left nothing.
+pub(crate) fn inventory(places: &Places) -> Vec<String> {
+    let state = places.state.display().to_string();
+    let mut found: Vec<String> = network::namespaces(&places.name)
+        .iter()
+        .map(|n| format!("namespace {n}"))
+        .collect();
+    found.extend(mounts_below(places).iter().map(|point| format!("mount {point}")));
+    found.extend(places.top().exists().then(|| format!("control group {}", places.name)));
+    found.extend(state::any(places).then(|| format!("directory {state}")));
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in processes.filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()) {
+        let words = fs::read_to_string(process.path().join("cmdline"))
+            .unwrap_or_default()
+            .replace('\0', " ");
+        found.extend(
+            words
+                .contains(&format!("{state}/"))
+                .then(|| format!("process {}", words.trim())),
+        );
+    }
+    found
 }
 
 /// Ends and removes everything; the cache stays.
@@ -212,22 +228,24 @@ pub(crate) fn down(places: &Places) -> Result<bool> {
     let lock = Lock::take(places)?;
     let there = leftovers(places);
     clear(places)?;
-    fs::remove_file(LOCK).at("remove", LOCK)?;
+    fs::remove_file(places.lock()).at("remove", places.lock())?;
     drop(lock);
     Ok(there)
 }
 
 /// Works from what the kernel knows, whatever the state on disk says.
 fn clear(places: &Places) -> Result<()> {
-    Group::top().kill_all()?;
-    for namespace in network::namespaces() {
+    places.top().kill_all()?;
+    for namespace in network::namespaces(&places.name) {
         network::remove(&namespace)?;
     }
     unmount_below(places)?;
-    Group::top().remove()?;
+    places.top().remove()?;
     for point in read(&places.state.join("mount-points")).unwrap_or_default().lines() {
-        // Only if empty: something else may have moved in.
-        let _ = fs::remove_dir(point);
+        // Only if it is empty, and no other testbed has mounted something there.
+        if cgroup::tops(NAME).is_empty() {
+            let _ = fs::remove_dir(point);
+        }
     }
     if state::any(places) {
         fs::remove_dir_all(&places.state).at("remove", &places.state)?;

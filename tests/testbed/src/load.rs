@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 
 use crate::command::{command, long, output, say};
@@ -15,8 +14,10 @@ use crate::places::{Places, make_dir, write};
 use crate::preflight;
 use crate::state::State;
 
-/// The recipe of the operator's image, in the repository.
-const RECIPE: &str = "hack/image";
+/// The operator's program and the name of its image.
+const BINARY: &str = "redis-operator";
+/// The recipe of its image, which also marks the repository's top.
+const RECIPE: &str = "Dockerfile";
 
 /// Imports `image`, a docker-archive or the name of an image built here, into every node. Returns its reference.
 pub(crate) fn load(places: &Places, image: &str) -> Result<String> {
@@ -62,14 +63,14 @@ fn import(places: &Places, state: &State, file: &Path) -> Result<()> {
     })
 }
 
-/// Builds the operator's image by the repository's own recipe and keeps it for this and later clusters: `up` gives
+/// Builds the operator's image from the repository's Dockerfile and keeps it for this and later clusters: `up` gives
 /// it to every node. Returns its reference.
-pub(crate) fn build_operator(places: &Places) -> Result<String> {
+pub(crate) fn build_operator(places: &Places, profile: &str) -> Result<String> {
     preflight::root()?;
     preflight::buildah()?;
     let lock = Lock::take(places)?;
-    let built = build(places);
-    remove_build_group()?;
+    let built = build(places, profile);
+    remove_build_group(places)?;
     let reference = built?;
     if let Ok(state) = State::load(places) {
         give_operator(places, &state)?;
@@ -78,37 +79,84 @@ pub(crate) fn build_operator(places: &Places) -> Result<String> {
     Ok(reference)
 }
 
-fn build(places: &Places) -> Result<String> {
+fn build(places: &Places, profile: &str) -> Result<String> {
     let repository = repository()?;
-    let file = kept(places);
     make_dir(&places.cache)?;
-    let storage = places.cache.join("buildah");
-    let config = places.cache.join("buildah.conf");
+    let context = tempfile::tempdir().at("create", "a temporary directory")?;
+    let (program, version) = build_program(places, &repository, profile)?;
+    fs::copy(&program, context.path().join(BINARY)).at("copy", &program)?;
+    let name = format!("{BINARY}:{version}");
+    let new = kept(places).with_extension("new");
+    let _ = fs::remove_file(&new);
     // Nothing of the build stays in the machine's own image store, and no overlay mount is needed.
-    write(
-        &config,
-        format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/graph\"\nrunroot = \"{0}/run\"\n",
-            storage.display()
-        ),
-    )?;
-    let mut recipe: Command = registered(&build_group()?);
-    let new = file.with_extension("new");
-    recipe
-        .arg(repository.join(RECIPE))
-        .arg("")
-        .arg(&new)
-        .current_dir(&repository)
-        .env("CONTAINERS_STORAGE_CONF", &config);
-    let log = places.cache.join("build-operator.log");
-    let what = format!("building the operator's image (log: {})", log.display());
-    say(&what);
-    let built = long(&mut recipe, &what, &log);
-    let _ = fs::remove_dir_all(&storage);
-    built?;
+    let store = context.path().join("store");
+    let config = context.path().join("storage.conf");
+    let dirs = ["graphroot", "runroot"]
+        .map(|key| format!("{key} = \"{}/{key}\"\n", store.display()))
+        .concat();
+    write(&config, format!("[storage]\ndriver = \"vfs\"\n{dirs}"))?;
+    let buildah = |words: &[&str]| -> Result<()> {
+        let mut command = registered(&build_group(places)?);
+        command
+            .arg("buildah")
+            .args(words)
+            .arg("--")
+            .env("CONTAINERS_STORAGE_CONF", &config);
+        let (from, to) = match words[0] {
+            "push" => (name.clone(), Some(format!("docker-archive:{}:{name}", new.display()))),
+            _ => (context.path().display().to_string(), None),
+        };
+        command.arg(from).args(to).current_dir(&repository);
+        long(
+            &mut command,
+            "the operator's image",
+            &places.cache.join("build-operator-image.log"),
+        )
+    };
+    // The chroot isolation needs neither a daemon nor user namespaces.
+    let argument = format!("VERSION={version}");
+    buildah(&[
+        "build",
+        "--isolation=chroot",
+        "--format=docker",
+        "--file=Dockerfile",
+        "--tag",
+        &name,
+        "--build-arg",
+        &argument,
+    ])?;
+    buildah(&["push", "--quiet"])?;
     let reference = archive::reference(&new)?;
-    fs::rename(&new, &file).at("write", &file)?;
-    reference.ok_or_else(|| Error::State(format!("{RECIPE} made an archive without a name in it")))
+    fs::rename(&new, kept(places)).at("write", &new)?;
+    reference.ok_or_else(|| Error::State("buildah made an archive without a name in it".to_owned()))
+}
+
+/// The static program that the Dockerfile copies, and the crate's version.
+fn build_program(places: &Places, repository: &Path, profile: &str) -> Result<(PathBuf, String)> {
+    let pkgid = output(command("cargo", ["pkgid", "--quiet"]).current_dir(repository))?;
+    let version = pkgid.trim().rsplit(['#', '@']).next().unwrap_or_default().to_owned();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from);
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut cargo = registered(&build_group(places)?);
+    cargo.args([
+        "cargo",
+        "build",
+        "--locked",
+        "--bin",
+        BINARY,
+        "--target",
+        &triple,
+        "--profile",
+        profile,
+    ]);
+    // With --target the flag is for the program only: build scripts and macros cannot be static.
+    cargo
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .current_dir(repository);
+    let folder = if profile == "dev" { "debug" } else { profile };
+    say(&format!("building a static {BINARY} {version}"));
+    long(&mut cargo, BINARY, &places.cache.join("build-operator.log"))?;
+    Ok((target.join(triple).join(folder).join(BINARY), version))
 }
 
 /// Gives the kept operator image to every node that does not have exactly it.

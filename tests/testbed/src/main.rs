@@ -1,5 +1,15 @@
 //! `cargo testbed`: a real Kubernetes on one machine. Parses the command line and prints; the library works.
 
+/// Prints a line; a reader that has gone, as in `status | head -1`, is no reason to panic.
+macro_rules! tell {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($words)*);
+    }};
+}
+
+mod selftest;
+
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -42,6 +52,9 @@ enum Verb {
     Image {
         /// Which one.
         which: Which,
+        /// Cargo's profile: `dev` builds in a fraction of the time, for trying something out.
+        #[arg(long, default_value = "release")]
+        profile: String,
     },
     /// Print a program's log: kube-apiserver, audit, n1-kubelet, ...; without a name, list them.
     Logs {
@@ -56,6 +69,8 @@ enum Verb {
         /// The directory; made if it is missing.
         directory: PathBuf,
     },
+    /// Try the testbed's promises on a testbed of its own, beside the one that may be up.
+    Selftest,
     /// Do something to a node.
     Node {
         /// n1, n2, ...
@@ -100,7 +115,7 @@ fn run(verb: Verb) -> Result<()> {
         }
         Verb::Down => {
             let there = Testbed::down()?;
-            println!(
+            tell!(
                 "{}",
                 if there {
                     "the testbed is gone"
@@ -114,13 +129,17 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Exec { command } => exec(&command),
         Verb::Load { image } => Testbed::attach()?
             .load(&image)
-            .map(|name| println!("{name} is on every node")),
-        Verb::Image { which: Which::Operator } => {
+            .map(|name| tell!("{name} is on every node")),
+        Verb::Image {
+            which: Which::Operator,
+            profile,
+        } => {
             Testbed::watch_signals();
-            Testbed::build_operator_image().map(|name| println!("{name}"))
+            Testbed::build_operator_image(&profile).map(|name| tell!("{name}"))
         }
         Verb::Logs { component, follow } => logs(component.as_deref(), follow),
         Verb::Collect { directory } => Testbed::attach()?.collect(&directory),
+        Verb::Selftest => selftest::run(),
         Verb::Node { name, action } => node(&name, action),
     }
 }
@@ -157,7 +176,7 @@ fn logs(component: Option<&str>, follow: bool) -> Result<()> {
         let list = names.join(" ");
         return match component {
             None => {
-                println!("{list}");
+                tell!("{list}");
                 Ok(())
             }
             Some(name) => Err(Error::Unsuitable(format!("there is no log {name}; there are: {list}"))),
@@ -179,12 +198,12 @@ fn status() -> Result<()> {
         let state = testbed
             .process(name)
             .map_or_else(|_| "off".to_owned(), |pid| format!("on (pid {pid})"));
-        println!("{name:<26} {state}");
+        tell!("{name:<26} {state}");
     }
     for node in testbed.nodes()? {
-        println!("{:<26} {} ({})", node.name(), node.state(), node.address());
+        tell!("{:<26} {} ({})", node.name(), node.state(), node.address());
     }
-    println!("{:<26} cargo testbed exec -- kubectl get nodes", "try");
+    tell!("{:<26} cargo testbed exec -- kubectl get nodes", "try");
     Ok(())
 }
 

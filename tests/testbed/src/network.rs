@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use crate::command::{command, output, sh};
 use crate::error::{Error, Result};
 
-/// The control plane's namespace, where clients and tests run too.
-pub(crate) const CONTROL_PLANE: &str = "testbed";
 /// The control plane's address.
 pub(crate) const API_ADDRESS: &str = "10.77.0.1";
 /// Addresses of Services.
@@ -24,30 +22,53 @@ pub(crate) const PODS: &str = "10.78.0.0/16";
 const BRIDGE: &str = "br0";
 const BRIDGE_HARDWARE: &str = "02:4d:00:00:00:01";
 
-/// A node's place in the network, by its number from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Port(pub(crate) u8);
+/// A node's place in the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Port {
+    /// The testbed's name, which is that of the control plane's namespace: clients and tests run there too.
+    testbed: String,
+    /// From 1.
+    number: u8,
+}
 
 impl Port {
-    pub(crate) fn namespace(self) -> String {
-        format!("{CONTROL_PLANE}-n{}", self.0)
+    /// The port of a node by its name, `n1` to `n9`.
+    pub(crate) fn of(testbed: &str, node: &str) -> Result<Self> {
+        let number = node
+            .strip_prefix('n')
+            .and_then(|n| n.parse::<u8>().ok())
+            .filter(|n| (1..=9).contains(n));
+        let port = number.map(|number| Self {
+            testbed: testbed.to_owned(),
+            number,
+        });
+        port.ok_or_else(|| Error::Unsuitable(format!("{node} is not a node's name: they are n1 to n9")))
     }
 
-    pub(crate) fn address(self) -> String {
-        format!("10.77.0.{}", 10 + self.0)
+    /// The zone its node is labelled with.
+    pub(crate) fn zone(&self) -> String {
+        format!("z{}", (self.number - 1) % 3 + 1)
     }
 
-    pub(crate) fn pods(self) -> String {
-        format!("10.78.{}.0/24", self.0)
+    pub(crate) fn namespace(&self) -> String {
+        format!("{}-n{}", self.testbed, self.number)
     }
 
-    fn hardware(self) -> String {
-        format!("02:4d:00:00:01:{:02x}", self.0)
+    pub(crate) fn address(&self) -> String {
+        format!("10.77.0.{}", 10 + self.number)
+    }
+
+    pub(crate) fn pods(&self) -> String {
+        format!("10.78.{}.0/24", self.number)
+    }
+
+    fn hardware(&self) -> String {
+        format!("02:4d:00:00:01:{:02x}", self.number)
     }
 
     /// The bridge's end of the cable.
-    fn plug(self) -> String {
-        format!("n{}", self.0)
+    fn plug(&self) -> String {
+        format!("n{}", self.number)
     }
 }
 
@@ -61,8 +82,7 @@ pub(crate) fn exists(namespace: &str) -> bool {
 }
 
 /// The control plane's namespace with its bridge.
-pub(crate) fn ensure_control_plane() -> Result<()> {
-    let ns = CONTROL_PLANE;
+pub(crate) fn ensure_control_plane(ns: &str) -> Result<()> {
     if exists(ns) && sh(&format!("ip -n {ns} route show {SERVICES}")).is_ok_and(|out| out.contains(BRIDGE)) {
         return Ok(());
     }
@@ -86,15 +106,16 @@ pub(crate) fn ensure_control_plane() -> Result<()> {
 }
 
 /// A node's namespace, plugged into the bridge and known to all `others`.
-pub(crate) fn ensure_node(port: Port, others: &[Port]) -> Result<()> {
+pub(crate) fn ensure_node(port: &Port, others: &[Port]) -> Result<()> {
     let ns = port.namespace();
     if !(exists(&ns) && has_plug(port)) {
         remove(&ns)?;
-        let _ = sh(&format!("ip -n {CONTROL_PLANE} link del {}", port.plug()));
+        let _ = sh(&format!("ip -n {} link del {}", port.testbed, port.plug()));
         sh(&format!("ip netns add {ns}"))?;
         sh(&format!(
-            "ip link add {} netns {CONTROL_PLANE} type veth peer name eth0 address {} netns {ns}",
+            "ip link add {} netns {} type veth peer name eth0 address {} netns {ns}",
             port.plug(),
+            port.testbed,
             port.hardware()
         ))?;
         for line in [
@@ -108,23 +129,24 @@ pub(crate) fn ensure_node(port: Port, others: &[Port]) -> Result<()> {
         }
         forward(&ns)?;
         sh(&format!(
-            "ip -n {CONTROL_PLANE} link set {} master {BRIDGE}",
+            "ip -n {} link set {} master {BRIDGE}",
+            port.testbed,
             port.plug()
         ))?;
     }
     plug(port, true)?;
-    introduce(CONTROL_PLANE, BRIDGE, port)?;
+    introduce(&port.testbed, BRIDGE, port)?;
     for other in others
         .iter()
-        .filter(|other| **other != port && exists(&other.namespace()))
+        .filter(|other| *other != port && exists(&other.namespace()))
     {
-        introduce(&ns, "eth0", *other)?;
+        introduce(&ns, "eth0", other)?;
         introduce(&other.namespace(), "eth0", port)?;
     }
     Ok(())
 }
 
-fn introduce(ns: &str, device: &str, port: Port) -> Result<()> {
+fn introduce(ns: &str, device: &str, port: &Port) -> Result<()> {
     let (address, hardware) = (port.address(), port.hardware());
     sh(&format!(
         "ip -n {ns} neigh replace {address} lladdr {hardware} dev {device} nud permanent"
@@ -142,19 +164,19 @@ fn forward(ns: &str) -> Result<()> {
     .map(drop)
 }
 
-fn has_plug(port: Port) -> bool {
-    sh(&format!("ip -n {CONTROL_PLANE} -o link show {}", port.plug())).is_ok()
+fn has_plug(port: &Port) -> bool {
+    sh(&format!("ip -n {} -o link show {}", port.testbed, port.plug())).is_ok()
 }
 
 /// Plugs a node's cable in or pulls it out. Without it packets vanish silently in both directions.
-pub(crate) fn plug(port: Port, plugged: bool) -> Result<()> {
+pub(crate) fn plug(port: &Port, plugged: bool) -> Result<()> {
     let state = if plugged { "up" } else { "down" };
-    sh(&format!("ip -n {CONTROL_PLANE} link set {} {state}", port.plug())).map(drop)
+    sh(&format!("ip -n {} link set {} {state}", port.testbed, port.plug())).map(drop)
 }
 
 /// Whether the cable is plugged in.
-pub(crate) fn is_plugged(port: Port) -> bool {
-    sh(&format!("ip -n {CONTROL_PLANE} -o link show {}", port.plug())).is_ok_and(|out| flags(&out).contains(&"UP"))
+pub(crate) fn is_plugged(port: &Port) -> bool {
+    sh(&format!("ip -n {} -o link show {}", port.testbed, port.plug())).is_ok_and(|out| flags(&out).contains(&"UP"))
 }
 
 fn flags(link: &str) -> Vec<&str> {
@@ -166,12 +188,12 @@ fn flags(link: &str) -> Vec<&str> {
 }
 
 /// Drops what passes between a node, its pods included, and the API server; the rest of its network works.
-pub(crate) fn cut_api(port: Port, cut: bool) -> Result<()> {
+pub(crate) fn cut_api(port: &Port, cut: bool) -> Result<()> {
     for rule in api_rules(port) {
-        let there = iptables("-C", &rule).is_ok();
+        let there = iptables(port, "-C", &rule).is_ok();
         match (cut, there) {
-            (true, false) => iptables("-I", &rule)?,
-            (false, true) => iptables("-D", &rule)?,
+            (true, false) => iptables(port, "-I", &rule)?,
+            (false, true) => iptables(port, "-D", &rule)?,
             _ => {}
         }
     }
@@ -179,11 +201,11 @@ pub(crate) fn cut_api(port: Port, cut: bool) -> Result<()> {
 }
 
 /// Whether [`cut_api`] is in force.
-pub(crate) fn is_api_cut(port: Port) -> bool {
-    api_rules(port).iter().all(|rule| iptables("-C", rule).is_ok())
+pub(crate) fn is_api_cut(port: &Port) -> bool {
+    api_rules(port).iter().all(|rule| iptables(port, "-C", rule).is_ok())
 }
 
-fn api_rules(port: Port) -> [String; 4] {
+fn api_rules(port: &Port) -> [String; 4] {
     let (node, pods) = (port.address(), port.pods());
     [
         format!("INPUT -p tcp -s {node} --dport 6443 -j DROP"),
@@ -193,8 +215,8 @@ fn api_rules(port: Port) -> [String; 4] {
     ]
 }
 
-fn iptables(verb: &str, rule: &str) -> Result<()> {
-    let net = file(CONTROL_PLANE);
+fn iptables(port: &Port, verb: &str, rule: &str) -> Result<()> {
+    let net = file(&port.testbed);
     sh(&format!("nsenter --net={} iptables -w 5 {verb} {rule}", net.display())).map(drop)
 }
 
@@ -206,24 +228,19 @@ pub(crate) fn remove(namespace: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every namespace of a testbed on this machine.
-pub(crate) fn namespaces() -> Vec<String> {
+/// Every namespace of a testbed: the control plane's and the nodes'.
+pub(crate) fn namespaces(testbed: &str) -> Vec<String> {
     let entries = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
     let names = entries.filter_map(|e| e.file_name().into_string().ok());
     names
-        .filter(|n| n == CONTROL_PLANE || n.starts_with(&format!("{CONTROL_PLANE}-n")))
+        .filter(|n| n == testbed || n.starts_with(&format!("{testbed}-n")))
         .collect()
 }
 
-/// The port of a node by its name, `n1` to `n9`.
-pub(crate) fn port_of(node: &str) -> Result<Port> {
-    let number = node
-        .strip_prefix('n')
-        .and_then(|n| n.parse::<u8>().ok())
-        .filter(|n| (1..=9).contains(n));
-    number
-        .map(Port)
-        .ok_or_else(|| Error::Unsuitable(format!("{node} is not a node's name: they are n1 to n9")))
+/// Whether kube-proxy has set up the rules of Services in a namespace.
+pub(crate) fn has_services(namespace: &str) -> bool {
+    let net = file(namespace);
+    sh(&format!("nsenter --net={} iptables-save -t nat", net.display())).is_ok_and(|rules| rules.contains(DNS_SERVICE))
 }
 
 #[cfg(test)]
@@ -232,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_node_has_one_number_in_every_address() {
-        let port = port_of("n3").unwrap();
+        let port = Port::of("testbed", "n3").unwrap();
         assert_eq!(
             (port.address().as_str(), port.pods().as_str()),
             ("10.77.0.13", "10.78.3.0/24")
@@ -243,7 +260,7 @@ mod tests {
     #[test]
     fn names_that_are_no_nodes_are_refused() {
         for name in ["n0", "n10", "3", "node1", "n", ""] {
-            assert!(port_of(name).is_err(), "{name}");
+            assert!(Port::of("testbed", name).is_err(), "{name}");
         }
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn ensure_control_plane(places: &Places) -> Result<()> {
 }
 
 /// Makes what is missing for a node: its client identity and its kubelet's server certificate.
-pub(crate) fn ensure_node(places: &Places, node: &str, port: Port) -> Result<()> {
+pub(crate) fn ensure_node(places: &Places, node: &str, port: &Port) -> Result<()> {
     let dir = places.pki();
     client(&dir, node, &format!("system:node:{node}"), Some("system:nodes"))?;
     server(&dir, &format!("{node}-kubelet"), [node, &port.address()].iter())
@@ -168,14 +168,11 @@ mod tests {
     #[test]
     fn keys_and_kubeconfigs_are_for_their_owner_only_and_made_once() {
         let dir = tempfile::tempdir().unwrap();
-        let places = Places {
-            state: dir.path().to_owned(),
-            cache: dir.path().to_owned(),
-        };
+        let places = Places::new(dir.path().to_owned(), dir.path().to_owned());
         ensure_control_plane(&places).unwrap();
-        ensure_node(&places, "n1", Port(1)).unwrap();
+        ensure_node(&places, "n1", &Port::of("testbed", "n1").unwrap()).unwrap();
         let before = read(&places.pki().join("n1.crt")).unwrap();
-        ensure_node(&places, "n1", Port(1)).unwrap();
+        ensure_node(&places, "n1", &Port::of("testbed", "n1").unwrap()).unwrap();
         assert_eq!(before, read(&places.pki().join("n1.crt")).unwrap());
         for name in [
             "ca.key",

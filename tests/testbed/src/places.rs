@@ -3,18 +3,26 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::cgroup::Group;
 use crate::error::{At, Error, Result};
+use crate::key::Key;
 
 /// The state directory if `TESTBED_DIR` names no other.
 const STATE: &str = "/var/lib/redis-operator-testbed";
 
-/// Directories of one testbed.
+/// First word of the names of namespaces and groups.
+pub(crate) const NAME: &str = "testbed";
+
+/// Directories and names of one testbed.
 #[derive(Debug, Clone)]
 pub struct Places {
     /// Everything a running cluster consists of; removed by `down`.
     pub state: PathBuf,
     /// Programs and images, keyed by what they were built from; outlives clusters.
     pub cache: PathBuf,
+    /// Of the control plane's namespace and of the group of all processes; one per state directory, so that testbeds
+    /// with a `TESTBED_DIR` of their own do not meet.
+    pub(crate) name: String,
 }
 
 impl Places {
@@ -35,10 +43,34 @@ impl Places {
         }
         let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
         let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from);
-        Ok(Self {
-            state,
-            cache: cache.join("redis-operator/testbed"),
-        })
+        Ok(Self::new(state, cache.join("redis-operator/testbed")))
+    }
+
+    pub(crate) fn new(state: PathBuf, cache: PathBuf) -> Self {
+        let name = match state.to_str() {
+            Some(STATE) => NAME.to_owned(),
+            // Short: it becomes part of names of limited length. No digit of it is an `n`, which begins a node's name.
+            _ => format!(
+                "{NAME}-{}",
+                &Key::of(&[state.as_os_str().as_encoded_bytes()]).to_string()[..6]
+            ),
+        };
+        Self { state, cache, name }
+    }
+
+    /// The group of all processes of this testbed.
+    pub(crate) fn top(&self) -> Group {
+        Group::new(&self.name)
+    }
+
+    /// A group below it: `etcd`, `n1`, `n1/system`.
+    pub(crate) fn group(&self, name: &str) -> Group {
+        Group::new(Path::new(&self.name).join(name))
+    }
+
+    /// The file locked while something of this testbed is changed.
+    pub(crate) fn lock(&self) -> PathBuf {
+        PathBuf::from(format!("/run/redis-operator-{}.lock", self.name))
     }
 
     /// Log of a component: `kube-apiserver`, `n1-kubelet`.

@@ -5,7 +5,6 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cgroup::Group;
 use crate::error::{At, Error, Result};
 use crate::kubectl;
 use crate::places::Places;
@@ -31,7 +30,7 @@ pub(crate) fn processes(places: &Places, namespace: &str, pod: &str) -> Result<V
         return Err(Error::State(format!("pod {namespace}/{pod} is on no node")));
     };
     let directory = format!("pod{uid}");
-    let pids = Group::of(node).pids_of_member(&directory);
+    let pids = places.group(node).pids_of_member(&directory);
     Ok(pids.into_iter().filter_map(describe).collect())
 }
 
@@ -53,7 +52,11 @@ fn server(all: &[Process]) -> Option<i32> {
         .map(|process| process.pid)
 }
 
-pub(crate) fn signal(pid: i32, signal: Signal) -> Result<()> {
+/// Sends a signal to a process of the machine.
+///
+/// # Errors
+/// If it is gone.
+pub fn signal(pid: i32, signal: Signal) -> Result<()> {
     kill(Pid::from_raw(pid), signal).at("signal", format!("/proc/{pid}"))
 }
 

@@ -6,7 +6,7 @@ use crate::command::{command, output};
 use crate::error::{Error, Result};
 
 /// Program and the Debian package it comes from.
-const PROGRAMS: [(&str, &str); 18] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("containerd-shim-runc-v2", "containerd"),
@@ -20,6 +20,7 @@ const PROGRAMS: [(&str, &str); 18] = [
     ("nsenter", "util-linux"),
     ("unshare", "util-linux"),
     ("setsid", "util-linux"),
+    ("setpriv", "util-linux"),
     ("mmdebstrap", "mmdebstrap"),
     ("socat", "socat"),
     ("ethtool", "ethtool"),

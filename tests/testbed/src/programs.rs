@@ -94,7 +94,7 @@ fn build(places: &Places, module: &Module, name: &str, package: &str, program: &
         make_dir(dir)?;
     }
     let log = places.cache.join(format!("build-{name}.log"));
-    let mut go = go_build(&build_group()?, &source);
+    let mut go = go_build(&build_group(places)?, &source);
     go.args(["-ldflags", module.flags, "-o"]).arg(&new).arg(package);
     long(
         &mut go,

@@ -63,10 +63,7 @@ mod tests {
     #[test]
     fn what_a_killed_up_left_is_not_a_testbed() {
         let dir = tempfile::tempdir().unwrap();
-        let places = Places {
-            state: dir.path().to_owned(),
-            cache: dir.path().to_owned(),
-        };
+        let places = Places::new(dir.path().to_owned(), dir.path().to_owned());
         assert!(State::load(&places).is_err());
         let mut state = State {
             nodes: vec!["n1".to_owned()],

@@ -6,7 +6,6 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 
 use crate::audit::Audit;
-use crate::cgroup::Group;
 use crate::control_plane::COMPONENTS;
 use crate::daemon::pid_of;
 use crate::error::{Error, Result};
@@ -15,7 +14,7 @@ use crate::node::Node;
 use crate::places::Places;
 use crate::pods::{self, Process};
 use crate::state::State;
-use crate::{collect, enter, interrupt, kubectl, load};
+use crate::{collect, enter, interrupt, kubectl, load, preflight};
 
 /// A running testbed. Dropping it changes nothing: a testbed ends with [`Testbed::down`].
 #[derive(Debug, Clone)]
@@ -27,8 +26,9 @@ impl Testbed {
     /// The testbed that runs on this machine.
     ///
     /// # Errors
-    /// If none is up.
+    /// If none is up, or without root.
     pub fn attach() -> Result<Self> {
+        preflight::root()?;
         let places = Places::from_env()?;
         State::load(&places)?;
         Ok(Self { places })
@@ -50,6 +50,15 @@ impl Testbed {
     /// If a process does not die or a directory cannot be removed.
     pub fn down() -> Result<bool> {
         lifecycle::down(&Places::from_env()?)
+    }
+
+    /// Everything of a testbed that is on the machine: namespaces, mounts, control groups, processes, directories.
+    /// Empty after [`Testbed::down`].
+    ///
+    /// # Errors
+    /// If `TESTBED_DIR` does not serve.
+    pub fn inventory() -> Result<Vec<String>> {
+        Ok(lifecycle::inventory(&Places::from_env()?))
     }
 
     /// From now on Ctrl-C makes calls of this crate return [`crate::Error::Interrupted`]; `up` then clears up.
@@ -144,12 +153,12 @@ impl Testbed {
     }
 
     /// Builds the operator's image from the repository above the current directory and keeps it: the running testbed
-    /// gets it now, later ones at their start. Returns its reference.
+    /// gets it now, later ones at their start. `profile` is Cargo's: `release`, `dev`. Returns its reference.
     ///
     /// # Errors
     /// If the build fails, with the last lines it wrote.
-    pub fn build_operator_image() -> Result<String> {
-        load::build_operator(&Places::from_env()?)
+    pub fn build_operator_image(profile: &str) -> Result<String> {
+        load::build_operator(&Places::from_env()?, profile)
     }
 
     /// Names of the control plane's programs, which are also those of their logs.
@@ -166,7 +175,7 @@ impl Testbed {
     pub fn process(&self, component: &str) -> Result<i32> {
         match component.split_once('/') {
             Some((node, program)) => pid_of(&self.node(node)?.system(), program),
-            None => pid_of(&Group::of(component), component),
+            None => pid_of(&self.places.group(component), component),
         }
     }
 
@@ -212,14 +221,6 @@ impl Testbed {
             pods::signal(process.pid, signal)?;
         }
         Ok(())
-    }
-
-    /// Sends a signal to any process whose pid this handle gave.
-    ///
-    /// # Errors
-    /// If it is gone.
-    pub fn signal(&self, pid: i32, signal: Signal) -> Result<()> {
-        pods::signal(pid, signal)
     }
 
     /// A reader of the API server's audit log, from its beginning.

@@ -94,7 +94,7 @@ impl Image {
         let layer = dir.join("layer.tar");
         let log = places.cache.join(format!("build-{name}.log"));
         long(
-            &mut self.bootstrap(&dir, &layer)?,
+            &mut self.bootstrap(places, &dir, &layer)?,
             &format!("making {} (log: {})", self.name, log.display()),
             &log,
         )?;
@@ -104,7 +104,7 @@ impl Image {
         Ok(archive)
     }
 
-    fn bootstrap(&self, dir: &Path, layer: &Path) -> Result<Command> {
+    fn bootstrap(&self, places: &Places, dir: &Path, layer: &Path) -> Result<Command> {
         let entrypoint = dir.join("docker-entrypoint.sh");
         write(
             &entrypoint,
@@ -112,8 +112,8 @@ impl Image {
                 .replace("USER_NAME", self.user)
                 .replace("SERVER", self.server),
         )?;
-        let mut command = registered(&build_group()?);
-        command.args(["mmdebstrap", "--variant=essential", "--quiet"]);
+        let mut command = registered(&build_group(places)?);
+        command.args(["mmdebstrap", "--variant=essential"]);
         command.arg(format!("--include={}", self.packages));
         for path in ["doc", "man", "locale", "info", "lintian", "bash-completion"] {
             command.arg(format!("--dpkgopt=path-exclude=/usr/share/{path}/*"));

@@ -43,7 +43,7 @@ fn fill(places: &Places, archives: &[Archive], disk: &Path) -> Result<()> {
     let socket = dir.join("containerd.sock");
     let config = dir.join("containerd.toml");
     write(&config, containerd::config(&new, &dir.join("state"), &socket, &dir))?;
-    let group = build_group()?;
+    let group = build_group(places)?;
     let log = places.cache.join("build-disk.log");
     let out = fs::File::create(&log).at("create", &log)?;
     let err = out.try_clone().at("write", &log)?;

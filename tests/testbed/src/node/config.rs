@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use crate::cgroup::Group;
 use crate::network::{DNS_SERVICE, PODS, Port};
 use crate::pki;
 use crate::places::Places;
 
 /// The kubelet's configuration file.
-pub(crate) fn kubelet(places: &Places, node: &str, disk: &Path, port: Port) -> String {
+pub(crate) fn kubelet(places: &Places, node: &str, disk: &Path, port: &Port) -> String {
     let [certificate, key] = pki::pair(&places.pki(), &format!("{node}-kubelet"));
     format!(
         r#"apiVersion: kubelet.config.k8s.io/v1beta1
@@ -44,7 +43,7 @@ maxPods: 110
         ca = places.pki().join("ca.crt").display(),
         certificate = certificate.display(),
         key = key.display(),
-        group = Group::of(node).kubelet_name(),
+        group = places.group(node).kubelet_name(),
         disk = disk.display(),
     )
 }

@@ -36,7 +36,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 }
 
 /// The pods' network of a node: a bridge, addresses handed out from a directory on the node's disk.
-pub(crate) fn pod_network(disk: &Path, port: Port) -> String {
+pub(crate) fn pod_network(disk: &Path, port: &Port) -> String {
     serde_json::json!({
         "cniVersion": "1.0.0",
         "name": "pods",

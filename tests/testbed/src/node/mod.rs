@@ -50,7 +50,7 @@ impl Node {
         Ok(Self {
             places: places.clone(),
             name: name.to_owned(),
-            port: network::port_of(name)?,
+            port: Port::of(&places.name, name)?,
         })
     }
 
@@ -73,7 +73,7 @@ impl Node {
     }
 
     pub(crate) fn group(&self) -> Group {
-        Group::of(&self.name)
+        self.places.group(&self.name)
     }
 
     /// Starts the node unless it runs; plugs it in. Returns whether it was started.
@@ -81,10 +81,10 @@ impl Node {
         let others = state
             .nodes
             .iter()
-            .filter_map(|n| network::port_of(n).ok())
+            .filter_map(|n| Port::of(&self.places.name, n).ok())
             .collect::<Vec<_>>();
-        network::ensure_node(self.port, &others)?;
-        network::cut_api(self.port, false)?;
+        network::ensure_node(&self.port, &others)?;
+        network::cut_api(&self.port, false)?;
         if self.group().is_running() {
             if self.group().is_frozen() {
                 self.group().freeze(false)?;
@@ -101,7 +101,7 @@ impl Node {
         for name in DISK_DIRS {
             make_dir(&dir.join(name))?;
         }
-        pki::ensure_node(&self.places, &self.name, self.port)?;
+        pki::ensure_node(&self.places, &self.name, &self.port)?;
         disk::give(image_disk, &dir.join("containerd"))?;
         let state = Path::new("/run/containerd");
         let files = [
@@ -110,10 +110,10 @@ impl Node {
                 "containerd.toml",
                 containerd::config(&dir.join("containerd"), state, &self.socket(), &dir),
             ),
-            ("cni/10-pods.conflist", containerd::pod_network(&dir, self.port)),
+            ("cni/10-pods.conflist", containerd::pod_network(&dir, &self.port)),
             (
                 "kubelet.yaml",
-                config::kubelet(&self.places, &self.name, &dir, self.port),
+                config::kubelet(&self.places, &self.name, &dir, &self.port),
             ),
             (
                 "kube-proxy.yaml",
@@ -134,7 +134,7 @@ impl Node {
             ("LOGS", self.places.state.join("log").display().to_string()),
             ("BIN", self.places.programs().display().to_string()),
             ("ADDRESS", self.port.address()),
-            ("ZONE", format!("z{}", (self.port.0 - 1) % 3 + 1)),
+            ("ZONE", self.port.zone()),
         ];
         let mut words = vec!["env".to_owned()];
         words.extend(environment.iter().map(|(name, value)| format!("{name}={value}")));
@@ -151,11 +151,16 @@ impl Node {
 
     /// The node's own programs, apart from its pods.
     pub(crate) fn system(&self) -> Group {
-        Group::of(&format!("{}/system", self.name))
+        self.places.group(&format!("{}/system", self.name))
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.disk().join("containerd.sock")
+    }
+
+    /// Whether its pods can reach Services.
+    pub(crate) fn has_services(&self) -> bool {
+        network::has_services(&self.port.namespace())
     }
 
     /// Cuts the power: silence on the network first, then every process dies. The disk stays.
@@ -163,7 +168,7 @@ impl Node {
     /// # Errors
     /// If a process does not die or the namespace cannot be removed.
     pub fn power_off(&self) -> Result<()> {
-        network::plug(self.port, false)?;
+        network::plug(&self.port, false)?;
         self.group().kill_all()?;
         network::remove(&self.port.namespace())?;
         self.group().remove()
@@ -182,7 +187,7 @@ impl Node {
     /// # Errors
     /// If the node has no cable because it is powered off.
     pub fn cut(&self) -> Result<()> {
-        network::plug(self.port, false)
+        network::plug(&self.port, false)
     }
 
     /// Plugs the cable in again.
@@ -190,7 +195,7 @@ impl Node {
     /// # Errors
     /// If the node has no cable because it is powered off.
     pub fn heal(&self) -> Result<()> {
-        network::plug(self.port, true)
+        network::plug(&self.port, true)
     }
 
     /// Separates the node and its pods from the API server only.
@@ -198,7 +203,7 @@ impl Node {
     /// # Errors
     /// If the packet filter refuses.
     pub fn cut_api(&self) -> Result<()> {
-        network::cut_api(self.port, true)
+        network::cut_api(&self.port, true)
     }
 
     /// Undoes [`Node::cut_api`].
@@ -206,7 +211,7 @@ impl Node {
     /// # Errors
     /// If the packet filter refuses.
     pub fn heal_api(&self) -> Result<()> {
-        network::cut_api(self.port, false)
+        network::cut_api(&self.port, false)
     }
 
     /// Stops every process of the node and its network at once, as a hypervisor does.
@@ -214,7 +219,7 @@ impl Node {
     /// # Errors
     /// If a process does not stop within 5 s.
     pub fn pause(&self) -> Result<()> {
-        network::plug(self.port, false)?;
+        network::plug(&self.port, false)?;
         self.group().freeze(true)
     }
 
@@ -223,7 +228,7 @@ impl Node {
     /// # Errors
     /// If the kernel refuses.
     pub fn resume(&self) -> Result<()> {
-        network::plug(self.port, true)?;
+        network::plug(&self.port, true)?;
         self.group().freeze(false)
     }
 
@@ -234,9 +239,9 @@ impl Node {
             "off"
         } else if self.group().is_frozen() {
             "paused"
-        } else if !network::is_plugged(self.port) {
+        } else if !network::is_plugged(&self.port) {
             "cut"
-        } else if network::is_api_cut(self.port) {
+        } else if network::is_api_cut(&self.port) {
             "cut from the API server"
         } else {
             "on"
