@@ -59,12 +59,20 @@ fn at<'a>(schema: &'a mut Value, path: &str) -> Option<&'a mut Value> {
         .try_fold(schema, |schema, name| schema.get_mut("properties")?.get_mut(name))
 }
 
-/// Takes two habits of generated schemas away. With `nullable` a null would be stored; without it the apiserver drops
-/// the null and sets the default. And a sentence that a source file broke into lines is one line for a reader.
+/// Largest integer that a JSON number holds exactly.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Corrects what generated schemas leave open. With `nullable` a null would be stored; without it the apiserver drops
+/// the null and sets the default. A format such as int32 is no limit to the apiserver: it would store a number that the
+/// types cannot read. And a sentence that a source file broke into lines is one line for a reader.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             map.remove("nullable");
+            if let Some((least, most)) = map.get("format").and_then(Value::as_str).and_then(range) {
+                map.entry("minimum").or_insert_with(|| json!(least));
+                map.entry("maximum").or_insert_with(|| json!(most));
+            }
             if let Some(Value::String(text)) = map.get_mut("description") {
                 *text = text.replace("\n\n", "\0").replace('\n', " ").replace('\0', "\n");
             }
@@ -72,5 +80,13 @@ fn tidy(schema: &mut Value) {
         }
         Value::Array(list) => list.iter_mut().for_each(tidy),
         _ => {}
+    }
+}
+
+fn range(format: &str) -> Option<(f64, f64)> {
+    match format {
+        "int32" => Some((f64::from(i32::MIN), f64::from(i32::MAX))),
+        "int64" => Some((-EXACT, EXACT)),
+        _ => None,
     }
 }

@@ -89,31 +89,36 @@ pub struct Inputs<'a> {
     /// Pods that the core StatefulSet is to have: [`Cluster::pods`], except while a replica is taken out first.
     pub pods: u32,
     /// What live objects hold that we can only keep.
-    pub live: Live<'a>,
+    pub live: Live,
 }
 
 /// What the cluster completed when an object was made and refuses to take back; empty for objects that are not there yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Live<'a> {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Live {
     /// Size in the StatefulSet's claim template, which can never change.
-    pub claim_size: Option<&'a Quantity>,
+    pub claim_size: Option<Quantity>,
     /// Address families of the VIP. Asked for two and given one, the apiserver adds the second, and then refuses an apply
     /// that names only the first.
-    pub vip_families: &'a [String],
+    pub vip_families: Vec<String>,
     /// Address families of the read Service.
-    pub replicas_families: &'a [String],
+    pub replicas_families: Vec<String>,
 }
 
-impl<'a> Live<'a> {
+impl Live {
     /// Reads it from the live objects.
-    pub fn of(stateful_set: Option<&'a StatefulSet>, vip: Option<&'a Service>, replicas: Option<&'a Service>) -> Self {
-        let families = |service: Option<&'a Service>| -> &'a [String] {
-            service
-                .and_then(|service| service.spec.as_ref()?.ip_families.as_deref())
-                .unwrap_or_default()
+    pub fn read(stateful_set: Option<&Value>, vip: Option<&Value>, replicas: Option<&Value>) -> Self {
+        const SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
+        let size = stateful_set.and_then(|object| object.pointer(SIZE)?.as_str());
+        let families = |service: Option<&Value>| {
+            let listed = service.and_then(|object| object.pointer("/spec/ipFamilies")?.as_array());
+            listed
+                .into_iter()
+                .flatten()
+                .filter_map(|family| family.as_str().map(str::to_owned))
+                .collect()
         };
         Self {
-            claim_size: stateful_set.and_then(statefulset::claim_size),
+            claim_size: size.map(|size| Quantity(size.to_owned())),
             vip_families: families(vip),
             replicas_families: families(replicas),
         }
@@ -207,14 +212,14 @@ pub fn objects(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Objects, BuildE
         reads,
         pods,
         live,
-    } = *inputs;
+    } = inputs;
     Ok(Objects {
         config_map: config_map::build(cluster, conf),
         nodes: services::nodes(cluster),
-        vip: services::vip(cluster, master, epoch, live.vip_families),
-        replicas: services::replicas(cluster, reads, live.replicas_families),
+        vip: services::vip(cluster, *master, *epoch, &live.vip_families),
+        replicas: services::replicas(cluster, *reads, &live.replicas_families),
         disruption_budget: disruption_budget::build(cluster),
-        stateful_set: statefulset::build(cluster, conf, pods, live.claim_size)?,
+        stateful_set: statefulset::build(cluster, conf, *pods, live.claim_size.as_ref())?,
     })
 }
 

@@ -54,19 +54,6 @@ pub fn build(
     })
 }
 
-/// The size that a StatefulSet's claim template asks for.
-pub fn claim_size(stateful_set: &StatefulSet) -> Option<&Quantity> {
-    let claim = stateful_set.spec.volume_claim_templates.as_ref()?.first()?;
-    claim
-        .spec
-        .as_ref()?
-        .resources
-        .as_ref()?
-        .requests
-        .as_ref()?
-        .get("storage")
-}
-
 fn claim(cluster: &Cluster, size: Option<&Quantity>) -> PersistentVolumeClaim {
     let storage = &cluster.spec.storage;
     let size = size.unwrap_or(&storage.size).clone();

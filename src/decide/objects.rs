@@ -136,13 +136,23 @@ fn children(view: &View, wanted: &mut Wanted) {
         epoch: view.authority.epoch,
         reads: reads(view),
         pods: u32::try_from(stateful_set_replicas(view)).unwrap_or(1),
-        claim_size: None,
+        live: kept(view),
     };
     match build::all(view.cluster, &inputs) {
         Ok(objects) => objects.into_iter().for_each(|object| child(view, object, wanted)),
         Err(error) => wanted.config_error = Some(error.to_string()),
     }
     old_config_maps(view, &names::config_map(&view.cluster.name, &conf.revision), wanted);
+}
+
+/// What our live objects hold that an apply must repeat.
+fn kept(view: &View) -> build::Live {
+    let set = &view.cluster.name;
+    build::Live::read(
+        view.ours("StatefulSet", &names::stateful_set(set)),
+        view.ours("Service", &names::vip(set)),
+        view.ours("Service", &names::replicas_service(set)),
+    )
 }
 
 /// The redis.conf that the StatefulSet's template mounts, as its ConfigMap has it.

@@ -1,7 +1,8 @@
 //! What the schema must be for rules to stay cheap and for people to read it: bounded, full, described.
 
 use redis_operator::api::{
-    Change, ConfigStatus, Derived, Elector, History, Identity, MemberStatus, RedisReplicaSet, RedisReplicaSetStatus,
+    Change, ConfigStatus, Derived, Elector, History, Identity, MemberStatus, RedisReplicaSet, RedisReplicaSetSpec,
+    RedisReplicaSetStatus,
 };
 use serde_json::{Value, json};
 
@@ -21,13 +22,14 @@ fn walk(schema: &Value, path: &str, seen: &mut impl FnMut(&str, &Value)) {
 }
 
 #[test]
-fn every_list_map_and_text_of_spec_is_bounded() {
+fn every_list_map_text_and_number_of_spec_is_bounded() {
     let mut checked = 0;
     walk(&schema()["properties"]["spec"], "spec", &mut |path, schema| {
         let wanted: &[&str] = match schema["type"].as_str() {
             Some("array") => &["maxItems"],
             Some("object") if schema.get("additionalProperties").is_some() => &["maxProperties"],
             Some("string") => &["maxLength", "enum"],
+            Some("integer") => &["maximum"],
             None if schema["x-kubernetes-int-or-string"] == true => &["maxLength"],
             _ => return,
         };
@@ -99,6 +101,78 @@ fn every_field_is_described_and_says_what_a_change_does() {
             "{path}"
         );
     });
+}
+
+/// Values that the schema takes: every word, both ends of every range, every field alone.
+fn samples(path: &str, schema: &Value) -> Vec<Value> {
+    if let Some(words) = schema["enum"].as_array() {
+        return words.clone();
+    }
+    if schema["x-kubernetes-int-or-string"] == true {
+        return vec![json!(1_073_741_824_i64), json!("1.5Gi")];
+    }
+    match schema["type"].as_str() {
+        Some("boolean") => vec![json!(true), json!(false)],
+        Some("integer") => ["minimum", "maximum"]
+            .map(|end| json!(schema[end].as_f64().unwrap() as i64))
+            .into(),
+        Some("string") => vec![text(path, schema)],
+        Some("array") => samples(path, &schema["items"])
+            .into_iter()
+            .map(|item| json!([item]))
+            .collect(),
+        Some("object") => match schema.get("additionalProperties") {
+            Some(values) => samples(path, values)
+                .into_iter()
+                .map(|value| json!({"x": value}))
+                .collect(),
+            None => blocks(path, schema),
+        },
+        other => panic!("{path} has type {other:?}"),
+    }
+}
+
+/// Objects with the required fields and one other each.
+fn blocks(path: &str, schema: &Value) -> Vec<Value> {
+    let required = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    let first = |name: &str| samples(&format!("{path}.{name}"), &schema["properties"][name]).remove(0);
+    let base: serde_json::Map<String, Value> = required.map(|name| (name.to_owned(), first(name))).collect();
+    let mut found = vec![Value::Object(base.clone())];
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        for sample in samples(&format!("{path}.{name}"), property) {
+            let mut block = base.clone();
+            block.insert(name.clone(), sample);
+            found.push(Value::Object(block));
+        }
+    }
+    found
+}
+
+fn text(path: &str, schema: &Value) -> Value {
+    match (path.rsplit('.').next(), schema["format"].as_str()) {
+        (Some("maxLag"), _) => json!("99999h99999h99999h99999ms"),
+        (_, Some("date-time")) => json!("2026-11-23T07:12:09.114302Z"),
+        _ => json!("x".repeat(schema["maxLength"].as_u64().unwrap_or(64) as usize)),
+    }
+}
+
+#[test]
+fn what_the_schema_takes_the_types_can_read() {
+    let properties = &schema()["properties"];
+    let specs = samples("spec", &properties["spec"]);
+    assert!(specs.len() > 150, "{}", specs.len());
+    for spec in specs {
+        let read = serde_json::from_value::<RedisReplicaSetSpec>(spec.clone());
+        assert!(read.is_ok(), "{spec}: {read:?}");
+    }
+    for status in samples("status", &properties["status"]) {
+        let read = serde_json::from_value::<RedisReplicaSetStatus>(status.clone());
+        assert!(read.is_ok(), "{status}: {read:?}");
+    }
 }
 
 #[test]

@@ -46,11 +46,11 @@ pub fn minimal() -> Vec<Object> {
 
 /// What is applied for the full set, while one replica is added, its volumes have grown, and none is in sync.
 pub fn full() -> Vec<Object> {
-    full_with(&[])
+    full_with(Vec::new())
 }
 
 /// [`full`], with the families that its Services have by now.
-pub fn full_with(families: &[String]) -> Vec<Object> {
+pub fn full_with(families: Vec<String>) -> Vec<Object> {
     let cluster = set("full");
     let conf = conf::build(&cluster).expect("a redis.conf");
     let born_with = k8s_openapi::apimachinery::pkg::api::resource::Quantity("10Gi".into());
@@ -61,7 +61,7 @@ pub fn full_with(families: &[String]) -> Vec<Object> {
         reads: Reads::Master("orders-3"),
         pods: 6,
         live: Live {
-            claim_size: Some(&born_with),
+            claim_size: Some(born_with),
             vip_families: families,
             ..Live::default()
         },

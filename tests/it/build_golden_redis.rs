@@ -1,7 +1,5 @@
 //! The two files that a Redis boots from, read by a real `redis-server`.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -202,17 +200,18 @@ fn an_unknown_directive_is_named_in_the_log_as_it_was_written() {
     let line = text.lines().find(|line| line.starts_with("aclog")).unwrap();
     assert_eq!(line, r#"aclog-is-no-directive "quote \" backslash \\ and \xc3\xa9""#);
     let file = std::env::temp_dir().join(format!("rrs-build-unknown-{}.conf", std::process::id()));
-    std::fs::write(&file, format!("{line}\n")).unwrap();
+    std::fs::write(&file, format!("port 0\n{line}\n")).unwrap();
     let output = Command::new("redis-server")
         .arg(Path::new(&file))
         .output()
         .expect("redis-server is installed");
     drop(std::fs::remove_file(&file));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(
-        !output.status.success() && said.contains(line) && said.contains("Bad directive"),
-        "{said}"
-    );
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    // Redis 8.0 takes it for a module's, and says so with the value as it read it.
+    let read = r#"aclog-is-no-directive quote " backslash \ and é"#;
+    let named = (said.contains(line) && said.contains("Bad directive")) || said.contains(read);
+    assert!(!output.status.success() && named, "{said}");
 }
 
 #[test]

@@ -4,12 +4,9 @@
 //! live in its namespace `shop`. A bare apiserver with its etcd is enough and best, for a garbage collector would miss
 //! the owner: `cargo test --test it -- --ignored apiserver`.
 
-#![allow(clippy::unwrap_used)]
-
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use k8s_openapi::api::core::v1::Service;
 use redis_operator::api::{ExternalTrafficPolicy, ServiceType};
 use redis_operator::build::compare::{Found, differs};
 use redis_operator::build::services::Reads;
@@ -104,8 +101,8 @@ fn an_apiserver_gives_back_every_object_without_a_difference() {
     for object in full() {
         assert_eq!(differs(&object.value, &apply(&object.value, object.manager)), None);
     }
-    let vip: Service = serde_json::from_str(&get("Service", "orders")).unwrap();
-    full_with(&Live::of(None, Some(&vip), None).vip_families.to_vec())
+    let vip = serde_json::from_str(&get("Service", "orders")).unwrap();
+    full_with(Live::read(None, Some(&vip), None).vip_families)
         .iter()
         .for_each(same);
     for name in ["minimal", "full"] {

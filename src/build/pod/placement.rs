@@ -1,10 +1,10 @@
 //! Where pods go: one per node if it can be, then over zones.
 //!
 //! Both are wishes, never conditions. With node-bound volumes a hard rule is a trap: three pods that were born on two
-//! nodes could not start again once a third node is there, for their volumes hold them where the rule forbids them. But
-//! one soft wish alone is outvoted: the default scheduler weighs free resources, their balance and image locality with up
-//! to 100 points each, a soft anti-affinity or a soft spread with 200. So both are asked for, 400 against 300, and pods
-//! share a node only when no other is fit. The condition `SpreadDegraded` says where they do.
+//! nodes could not start again once a third node is there, for their volumes hold them where the rule forbids them. A
+//! soft spread alone is too little, though: the default scheduler (1.35) put all three pods of a set on one large node
+//! that had the image, beside two small ones without it. With a soft anti-affinity too they went to three nodes in every
+//! try, also with the zones against it, and to two where only two were fit. `SpreadDegraded` says where pods share a node.
 
 use k8s_openapi::api::core::v1::{
     Affinity, PodAffinityTerm, PodAntiAffinity, TopologySpreadConstraint, WeightedPodAffinityTerm,

@@ -163,6 +163,49 @@ fn hex_of(text: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_replica_with_another_secret_than_the_one_minted_is_refused() {
+    for binary in binaries() {
+        let (parent, child) = (Server::start(&binary, "orders-0"), Server::start(&binary, "orders-1"));
+        let (up, down) = (master(&parent).await, child.operator().await);
+        roles::mint_link(&up, "orders-1", &secret("child")).await.unwrap();
+        attach(&down, &parent, "orders-1", &secret("another")).await;
+        until("the child is told so", async || {
+            child.log().contains("WRONGPASS").then_some(())
+        })
+        .await;
+        assert!(!down.look().await.unwrap().replica_link().unwrap().up);
+        attach(&down, &parent, "orders-1", &secret("child")).await;
+        link_up(&down).await;
+    }
+}
+
+#[tokio::test]
+async fn a_fenced_replica_lets_go_and_serves_nobody() {
+    for binary in binaries() {
+        let (parent, child) = (Server::start(&binary, "orders-0"), Server::start(&binary, "orders-1"));
+        let (up, down) = (master(&parent).await, child.operator().await);
+        parent.app::<()>(&["SET", "key", "value"]).await.unwrap();
+        roles::mint_link(&up, "orders-1", &secret("child")).await.unwrap();
+        attach(&down, &parent, "orders-1", &secret("child")).await;
+        link_up(&down).await;
+        assert_eq!(child.app::<String>(&["GET", "key"]).await, Ok("value".into()));
+
+        let fenced = roles::fence(&down).await.unwrap();
+        assert_eq!((fenced.state(), fenced.serve_stale), (RoleState::Fenced, false));
+        assert_eq!(child.app::<()>(&["GET", "key"]).await, Err("MASTERDOWN".into()));
+        until("the parent has no replica", async || {
+            up.look().await.ok().filter(|facts| facts.replicas.is_empty())
+        })
+        .await;
+
+        attach(&down, &parent, "orders-1", &secret("child")).await;
+        link_up(&down).await;
+        let facts = up.look().await.unwrap();
+        assert_eq!((facts.sync_full, facts.sync_partial_ok), (1, 1));
+    }
+}
+
+#[tokio::test]
 async fn a_revoked_link_is_cut_and_resumes_partially_when_minted_again() {
     for binary in binaries() {
         let (parent, child) = (Server::start(&binary, "orders-0"), Server::start(&binary, "orders-1"));
