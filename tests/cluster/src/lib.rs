@@ -1,6 +1,6 @@
 //! Tests of the operator on the testbed: a real Kubernetes, the chart, clients through the VIP, faults from outside.
 //!
-//! - [`cluster`], [`kubernetes`], [`set`], [`operator`]: what a test asks the cluster and tells it
+//! - [`scene`]: a test's namespace; [`cluster`], [`kubernetes`], [`set`], [`operator`]: what it asks and tells the cluster
 //! - [`client`], [`observer`]: what runs beside a test and writes a [`history`]
 //! - [`checkers`]: what must hold of a history; pure
 //! - [`bad_input`]: manifests that a person may get wrong
@@ -20,5 +20,6 @@ pub mod history;
 pub mod kubernetes;
 pub mod observer;
 pub mod operator;
+pub mod scene;
 pub mod set;
 pub mod wait;
