@@ -67,6 +67,12 @@ impl Testbed {
         interrupt::watch();
     }
 
+    /// Whether such a signal has come: for callers that wait for something of their own.
+    #[must_use]
+    pub fn interrupted() -> bool {
+        interrupt::check().is_err()
+    }
+
     /// Where its files are.
     #[must_use]
     pub fn places(&self) -> &Places {
