@@ -268,15 +268,17 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
     let facts = match loaded(member) {
         Ok(facts) => facts,
         // A master that follows somebody was told so by a person; its data is still the set's.
-        Err(Hold::WaitsForPods { .. }) if stays(member) && member.facts().is_some_and(|f| f.loading.is_none()) => match member.facts() {
-            Some(facts) => facts,
-            None => {
-                return Err(Hold::WaitsForPods {
-                    pod: member.name.clone(),
-                    why: "no answer".into(),
-                });
+        Err(Hold::WaitsForPods { .. }) if stays(member) && member.facts().is_some_and(|f| f.loading.is_none()) => {
+            match member.facts() {
+                Some(facts) => facts,
+                None => {
+                    return Err(Hold::WaitsForPods {
+                        pod: member.name.clone(),
+                        why: "no answer".into(),
+                    });
+                }
             }
-        },
+        }
         Err(hold) => return Err(hold),
     };
     match &view.observed.status.high_water_mark {

@@ -24,31 +24,75 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
     let pods = view.pods();
     let (wait_goal, min_goal) = (wait_target(pods), min_target(pods));
     let Some(quorum) = view.authority.quorum else {
-        return record(view, Quorum { wait: wait_goal, min_replicas_to_write: min, degraded: min < min_goal }, "numbers in force");
+        return record(
+            view,
+            Quorum {
+                wait: wait_goal,
+                min_replicas_to_write: min,
+                degraded: min < min_goal,
+            },
+            "numbers in force",
+        );
     };
-    let linked = i32::try_from(view.others().filter(|m| acknowledges(view, m, master, facts)).count()).unwrap_or(i32::MAX);
+    let linked =
+        i32::try_from(view.others().filter(|m| acknowledges(view, m, master, facts)).count()).unwrap_or(i32::MAX);
     let in_force = quorum.min_replicas_to_write;
-    let arm = |min| Roles::steps(target(master).map(|to| Step::Arm { to, min, epoch: view.authority.epoch }).into_iter().collect());
+    let arm = |min| {
+        Roles::steps(
+            target(master)
+                .map(|to| Step::Arm {
+                    to,
+                    min,
+                    epoch: view.authority.epoch,
+                })
+                .into_iter()
+                .collect(),
+        )
+    };
 
     if wait_goal < quorum.wait || min_goal < in_force {
         let min = in_force.min(min_goal);
-        let falls = Quorum { wait: wait_goal.min(quorum.wait), min_replicas_to_write: min, degraded: min < min_goal };
+        let falls = Quorum {
+            wait: wait_goal.min(quorum.wait),
+            min_replicas_to_write: min,
+            degraded: min < min_goal,
+        };
         return record(view, falls, "fewer pods are wanted");
     }
     if linked < in_force && missing_are_proven(view, master, facts) {
-        let lowered = Quorum { min_replicas_to_write: linked, degraded: linked < min_goal, ..quorum };
+        let lowered = Quorum {
+            min_replicas_to_write: linked,
+            degraded: linked < min_goal,
+            ..quorum
+        };
         return record(view, lowered, "the missing replicas are dead or answered fenced");
     }
     if wait_goal > quorum.wait && may_rise(view, facts, wait_goal) {
         return if min == min_goal {
-            record(view, Quorum { wait: wait_goal, min_replicas_to_write: min_goal, degraded: false }, "enough hold everything")
+            record(
+                view,
+                Quorum {
+                    wait: wait_goal,
+                    min_replicas_to_write: min_goal,
+                    degraded: false,
+                },
+                "enough hold everything",
+            )
         } else {
             arm(min_goal)
         };
     }
     if wait_goal == quorum.wait && in_force < min_goal && linked >= min_goal {
         return if min == min_goal {
-            record(view, Quorum { min_replicas_to_write: min_goal, degraded: false, ..quorum }, "enough replicas are in sync")
+            record(
+                view,
+                Quorum {
+                    min_replicas_to_write: min_goal,
+                    degraded: false,
+                    ..quorum
+                },
+                "enough replicas are in sync",
+            )
         } else {
             arm(min_goal)
         };
@@ -56,18 +100,29 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
     if min < in_force || (min > in_force && wait_goal == quorum.wait) {
         return arm(in_force);
     }
-    Roles { waits: wait_goal > quorum.wait || in_force < min_goal, ..Roles::default() }
+    Roles {
+        waits: wait_goal > quorum.wait || in_force < min_goal,
+        ..Roles::default()
+    }
 }
 
 fn record(view: &View, quorum: Quorum, why: &str) -> Roles {
-    let authority = Authority { quorum: Some(quorum), ..view.authority.clone() };
-    let why = format!("wait {}, min-replicas-to-write {}: {why}", quorum.wait, quorum.min_replicas_to_write);
+    let authority = Authority {
+        quorum: Some(quorum),
+        ..view.authority.clone()
+    };
+    let why = format!(
+        "wait {}, min-replicas-to-write {}: {why}",
+        quorum.wait, quorum.min_replicas_to_write
+    );
     Roles::steps(vec![Step::Record { authority, why }])
 }
 
 /// Whether a replica's acknowledgement counts for the master now.
 fn acknowledges(view: &View, member: &Member, master: &Member, facts: &Facts) -> bool {
-    member.facts().is_some_and(|f| super::sync::linked(f) && view.attached(f, master, facts, &member.name))
+    member
+        .facts()
+        .is_some_and(|f| super::sync::linked(f) && view.attached(f, master, facts, &member.name))
 }
 
 /// k rises after the electors have grown and k' replicas hold everything.
@@ -82,16 +137,21 @@ fn may_rise(view: &View, facts: &Facts, wait: i32) -> bool {
 /// A refused connection alone proves nothing: a firewall refuses too. The end of a held connection must have been seen
 /// before it, or the kubelet says that the container ended; and a replica that the master still hears is alive.
 fn missing_are_proven(view: &View, master: &Member, facts: &Facts) -> bool {
-    view.others().filter(|m| view.wanted(m) && !acknowledges(view, m, master, facts)).all(|m| match &m.redis {
-        Seen::Answers { facts, .. } => {
-            facts.loading.is_some()
-                || facts.state() == RoleState::Fenced
-                || facts.replica_link().is_some_and(|link| link.syncing)
-        }
-        Seen::Unknown { error, eof, .. } => {
-            let ended = m.pod.as_ref().is_some_and(|p| matches!(p.trouble, Some(Trouble::Terminated(_))));
-            let dead = m.pod.is_some() && (*eof && matches!(error, ProbeError::Refused) || ended);
-            dead && !super::sync::heard_by_peers(view, m)
-        }
-    })
+    view.others()
+        .filter(|m| view.wanted(m) && !acknowledges(view, m, master, facts))
+        .all(|m| match &m.redis {
+            Seen::Answers { facts, .. } => {
+                facts.loading.is_some()
+                    || facts.state() == RoleState::Fenced
+                    || facts.replica_link().is_some_and(|link| link.syncing)
+            }
+            Seen::Unknown { error, eof, .. } => {
+                let ended = m
+                    .pod
+                    .as_ref()
+                    .is_some_and(|p| matches!(p.trouble, Some(Trouble::Terminated(_))));
+                let dead = m.pod.is_some() && (*eof && matches!(error, ProbeError::Refused) || ended);
+                dead && !super::sync::heard_by_peers(view, m)
+            }
+        })
 }

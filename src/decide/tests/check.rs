@@ -75,6 +75,7 @@ pub fn say(step: &Step) -> String {
         Step::CreateInternal { .. } => "create-internal".into(),
         Step::CreateApp => "create-app".into(),
         Step::WriteAcl { .. } => "write-acl".into(),
+        Step::Grow { claim, size, .. } => format!("grow {claim} {size}"),
         Step::Create(object) => format!("create {} {}", object.id.kind, object.id.name),
         Step::Apply { object, because } => {
             let because = because.as_ref().map_or(String::new(), |b| format!(": {b}"));
@@ -90,7 +91,7 @@ pub fn say(step: &Step) -> String {
         Step::Login { to, .. } => format!("login {}", to.name),
         Step::Label { pod, role, in_sync, .. } => format!("label {pod} {role} in-sync={in_sync}"),
         Step::Gate { pod, ready, .. } => format!("gate {pod} {ready}"),
-        Step::Mark { claim, epoch, role } => format!("mark {claim} {role} epoch={epoch}"),
+        Step::Mark { claim, epoch, role, .. } => format!("mark {claim} {role} epoch={epoch}"),
     }
 }
 

@@ -55,7 +55,8 @@ impl World {
                 (pod.role, pod.in_sync) = (Some(role.as_str().to_owned()), *in_sync);
             }
             Step::Gate { pod, uid, ready, .. } => self.named(pod, uid)?.gate = Some(*ready),
-            Step::Mark { claim, epoch, role } => {
+            Step::Grow { .. } => {}
+            Step::Mark { claim, epoch, role, .. } => {
                 let slot = (0..self.slots.len()).find(|o| names::claim(&names::pod(SET, *o as u32)) == *claim);
                 let claim = slot.and_then(|o| self.slots[o].claim.as_mut()).ok_or(Failed)?;
                 (claim.epoch, claim.role) = (Some(*epoch), Some(role.as_str().to_owned()));

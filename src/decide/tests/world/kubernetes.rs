@@ -132,7 +132,7 @@ impl World {
             epoch: self.status.epoch.unwrap_or(0),
             reads: build::services::Reads::Replicas,
             pods,
-            claim_size: None,
+            live: build::Live::default(),
         };
         for build::Object {
             kind,

@@ -75,6 +75,8 @@ impl World {
                 uid: c.uid.clone(),
                 created: Some(c.created),
                 bound: true,
+                size: None,
+                capacity: None,
                 epoch: c.epoch,
                 role: c.role.clone(),
             }),

@@ -45,7 +45,7 @@ fn everything() -> Outcome {
 
 fn up_and_show() -> Outcome {
     let testbed = Testbed::up(Options::default())?;
-    Testbed::build_operator_image()?;
+    Testbed::build_operator_image("release")?;
     let program = std::env::current_exe()?;
     let mut child = testbed
         .command_in_cluster(&program.to_string_lossy())
