@@ -92,7 +92,7 @@ pub(super) fn ready(
     {
         let trouble = [credentials, required[4], required[3]]
             .into_iter()
-            .find(|v| v.status == "False");
+            .find(|v| v.status == "False" && !v.reason.leaves_ready());
         return trouble
             .cloned()
             .unwrap_or_else(|| no(Reason::Creating, available.message.clone()));
