@@ -55,6 +55,8 @@ struct Context {
 /// What is remembered of one set between two passes.
 #[derive(Default)]
 struct State {
+    /// UID of the set: another one of the same name begins with nothing.
+    uid: Option<String>,
     memory: Memory,
     writer: StatusWriter,
     failures: u32,
@@ -252,6 +254,12 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
     };
     let state = context.state(&key);
     let mut state = state.lock().await;
+    if state.uid != set.uid() {
+        *state = State {
+            uid: set.uid(),
+            ..State::default()
+        };
+    }
     let mut pass = Pass {
         failed: false,
         next: RETRY,

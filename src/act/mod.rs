@@ -17,7 +17,7 @@ use kube::Client;
 use crate::api::RedisReplicaSet;
 use crate::lease::{Leadership, NotLeader};
 use crate::model::cluster::Cluster;
-use crate::model::observed::{InternalSecret, Observed};
+use crate::model::observed::Observed;
 use crate::model::plan::{Plan, Step};
 use crate::model::redis::SetKey;
 use crate::observe::{Memory, Stores};
@@ -225,14 +225,12 @@ pub fn name(step: &Step) -> &'static str {
     }
 }
 
-/// Link key of the set, which only a present Secret has.
+/// Link key of the set, which only known credentials have.
 fn link_key(observed: &Observed) -> Result<&crate::model::secret::Secret, ActError> {
-    match &observed.internal {
-        InternalSecret::Present(credentials) => Ok(&credentials.link_key),
-        InternalSecret::Unknown | InternalSecret::Absent | InternalSecret::Unusable(_) => {
-            Err(ActError::Missing("the set's internal Secret is not known"))
-        }
-    }
+    let credentials = observed.internal.credentials();
+    credentials
+        .map(|known| &known.link_key)
+        .ok_or(ActError::Missing("the set's internal Secret is not known"))
 }
 
 /// An API call with its deadline, begun only while the Lease outlasts it.

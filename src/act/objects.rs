@@ -88,9 +88,11 @@ fn api(actor: &Actor<'_>, id: &ObjectId) -> Result<Api<DynamicObject>, ActError>
     ))
 }
 
-/// Creates Secret `<set>-internal`. One that exists already stays as it is.
+/// Creates Secret `<set>-internal`: anew, or as it was if this process knows what it held. One that exists already stays
+/// as it is.
 pub(super) async fn create_internal(actor: &Actor<'_>, app_sha256: &str, memory: &mut Memory) -> Result<(), ActError> {
-    let logins = Internal::generated(&[rand::random(), rand::random(), rand::random()]);
+    let known = memory.secrets.internal.credentials().and_then(Internal::restored);
+    let logins = known.unwrap_or_else(|| Internal::generated(&[rand::random(), rand::random(), rand::random()]));
     let hash = PasswordHash::from_sha256(app_sha256);
     let secret = secrets::internal(actor.cluster, &logins, Some(hash))
         .map_err(|_| ActError::Missing("users.acl cannot be written"))?;
@@ -99,7 +101,12 @@ pub(super) async fn create_internal(actor: &Actor<'_>, app_sha256: &str, memory:
 
 /// Creates the application's Secret. One that exists already stays as it is.
 pub(super) async fn create_app(actor: &Actor<'_>, memory: &mut Memory) -> Result<(), ActError> {
-    let secret = secrets::app(actor.cluster, &Password::generated(&rand::random()));
+    let known = memory
+        .secrets
+        .generated()
+        .and_then(|known| Password::new(known.expose()).ok());
+    let password = known.unwrap_or_else(|| Password::generated(&rand::random()));
+    let secret = secrets::app(actor.cluster, &password);
     create_secret(actor, &secret, memory).await
 }
 

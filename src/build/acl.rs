@@ -116,6 +116,14 @@ pub struct Hashes {
     pub application: Option<PasswordHash>,
 }
 
+/// The SHA-256 of a user's password in a users.acl of ours, as hexadecimal.
+pub fn hash_of(file: &str, user: &str) -> Option<String> {
+    let mut lines = file.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let rules = lines.find(|words| words.first() == Some(&"user") && words.get(1) == Some(&user))?;
+    let hash = rules.iter().find_map(|rule| rule.strip_prefix('#'))?;
+    Some(hash.to_owned())
+}
+
 /// Writes users.acl. User `default` is off unless it is the application's: an aclfile without it would open it.
 ///
 /// # Errors

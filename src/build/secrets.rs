@@ -15,6 +15,7 @@ use super::acl::{self, Hashes, Password, PasswordHash};
 use super::meta::{self, Component};
 use super::{BuildError, Unusable};
 use crate::model::cluster::Cluster;
+use crate::model::observed::Credentials;
 use crate::names::{self, app_key, internal_key};
 
 /// What the operator itself needs to speak to every Redis of the set.
@@ -43,6 +44,17 @@ impl Internal {
             probe: Password::generated(probe),
             link_key: Zeroizing::new(*link_key),
         }
+    }
+
+    /// The logins that a lost Secret held.
+    pub fn restored(known: &Credentials) -> Option<Self> {
+        let mut link_key = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(known.link_key.expose(), &mut *link_key).ok()?;
+        Some(Self {
+            operator: Password::new(known.operator.expose()).ok()?,
+            probe: Password::new(known.probe.expose()).ok()?,
+            link_key,
+        })
     }
 
     /// The logins that a Secret of the cluster holds.

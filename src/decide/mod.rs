@@ -39,6 +39,8 @@ use view::View;
 
 /// A set with nothing to do is looked at this often: freshness of replicas changes by time alone.
 const IDLE: Duration = Duration::from_secs(2);
+/// A set that waits for a person: what a person does is an event, or is seen after this.
+const STALLED: Duration = Duration::from_secs(5);
 /// While something is under way that no event announces.
 const BUSY: Duration = Duration::from_millis(300);
 
@@ -59,7 +61,12 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
         steps.extend(labels::decide(&view));
     }
     let (status, events) = status::status(&view, &roles, &wanted, &settings);
-    let next = if roles.waits || wanted.waits { BUSY } else { IDLE };
+    let next = match (&roles.hold, wanted.conflicts.is_empty()) {
+        (Some(hold), _) if hold.needs_a_person() => STALLED,
+        (_, false) => STALLED,
+        _ if roles.waits || wanted.waits => BUSY,
+        _ => IDLE,
+    };
     Plan {
         steps,
         status,

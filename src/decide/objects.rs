@@ -11,7 +11,7 @@ use crate::api::status::{Derived, OperationKind};
 use crate::build::acl::{Hashes, PasswordHash};
 use crate::build::services::Reads;
 use crate::build::{self, acl, compare, conf, quantity};
-use crate::model::observed::{AppSecret, InternalSecret, Live, Member, ObjectId};
+use crate::model::observed::{AppSecret, Credentials, InternalSecret, Live, Member, ObjectId};
 use crate::model::plan::{Object, Step};
 use crate::names;
 
@@ -56,21 +56,26 @@ pub(super) fn decide(view: &View) -> Wanted {
             wanted.steps.push(Step::CreateInternal { app_sha256 });
             return wanted;
         }
-        InternalSecret::Present(credentials) => {
-            let hashes = Hashes {
-                operator: PasswordHash::from_sha256(&credentials.operator.sha256_hex()),
-                probe: PasswordHash::from_sha256(&credentials.probe.sha256_hex()),
-                application: Some(PasswordHash::from_sha256(&app_sha256)),
-            };
-            match acl::file(view.cluster, &hashes) {
-                Ok(acl) if acl != credentials.acl => wanted.steps.push(Step::WriteAcl { acl }),
-                Ok(_) => {}
-                Err(error) => wanted.config_error = Some(error.to_string()),
-            }
-        }
+        // Everything else goes on meanwhile: running servers know these credentials.
+        InternalSecret::Lost(_) => wanted.steps.push(Step::CreateInternal { app_sha256 }),
+        InternalSecret::Present(credentials) => acl_file(view, credentials, &app_sha256, &mut wanted),
     }
     children(view, &mut wanted);
     wanted
+}
+
+/// The aclfile, if it should read otherwise.
+fn acl_file(view: &View, credentials: &Credentials, app_sha256: &str, wanted: &mut Wanted) {
+    let hashes = Hashes {
+        operator: PasswordHash::from_sha256(&credentials.operator.sha256_hex()),
+        probe: PasswordHash::from_sha256(&credentials.probe.sha256_hex()),
+        application: Some(PasswordHash::from_sha256(app_sha256)),
+    };
+    match acl::file(view.cluster, &hashes) {
+        Ok(acl) if acl != credentials.acl => wanted.steps.push(Step::WriteAcl { acl }),
+        Ok(_) => {}
+        Err(error) => wanted.config_error = Some(error.to_string()),
+    }
 }
 
 /// Name of the Secret with the application's password.
@@ -79,16 +84,16 @@ fn binding(view: &View) -> String {
     named.unwrap_or_else(|| names::app_secret(&view.cluster.name))
 }
 
-/// The password's hash, or the step that makes one, or nothing while a person has to act.
+/// The hash of the application's password: as its Secret has it, else the last good one, which running servers go by.
+/// Nothing for a set that never had one: its pods are not started without.
 fn app_password(view: &View, wanted: &mut Wanted) -> Option<String> {
     match &view.observed.app {
-        AppSecret::Present { sha256 } => Some(sha256.clone()),
-        AppSecret::Absent if view.cluster.spec.auth.secret_ref.is_none() => {
-            wanted.steps.push(Step::CreateApp);
-            None
-        }
-        AppSecret::Absent | AppSecret::Unknown | AppSecret::Unusable(_) => None,
+        AppSecret::Present { sha256 } => return Some(sha256.clone()),
+        AppSecret::Absent if view.cluster.spec.auth.secret_ref.is_none() => wanted.steps.push(Step::CreateApp),
+        AppSecret::Absent | AppSecret::Unknown | AppSecret::Unusable(_) => {}
     }
+    let credentials = view.observed.internal.credentials()?;
+    acl::hash_of(&credentials.acl, &view.cluster.spec.auth.username)
 }
 
 /// The VIP's pod: the recorded master, but nobody before a new set's first master takes writes.

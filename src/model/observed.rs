@@ -187,10 +187,22 @@ pub enum InternalSecret {
     Unknown,
     /// There is none.
     Absent,
+    /// There is none any more, but this process knows what it held, and running servers still go by it.
+    Lost(Credentials),
     /// It is there, but not ours or not readable as ours.
     Unusable(String),
     /// It is there.
     Present(Credentials),
+}
+
+impl InternalSecret {
+    /// The credentials that running servers go by, as far as they are known.
+    pub fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::Present(credentials) | Self::Lost(credentials) => Some(credentials),
+            Self::Unknown | Self::Absent | Self::Unusable(_) => None,
+        }
+    }
 }
 
 /// What Secret `<set>-internal` holds.

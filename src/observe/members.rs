@@ -97,7 +97,7 @@ pub(super) fn targets(
     internal: &InternalSecret,
     directives: &BTreeSet<String>,
 ) -> Vec<Target> {
-    let InternalSecret::Present(credentials) = internal else {
+    let Some(credentials) = internal.credentials() else {
         return Vec::new();
     };
     let target = |member: &Found| {

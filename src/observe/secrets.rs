@@ -29,6 +29,8 @@ pub struct SecretCache {
     pub internal: InternalSecret,
     /// The application's.
     pub app: AppSecret,
+    /// The generated password, to put the same one back should its Secret be deleted.
+    generated: Option<Secret>,
     read: Option<Instant>,
     source: Option<(String, String)>,
 }
@@ -38,6 +40,7 @@ impl Default for SecretCache {
         Self {
             internal: InternalSecret::Unknown,
             app: AppSecret::Unknown,
+            generated: None,
             read: None,
             source: None,
         }
@@ -45,6 +48,11 @@ impl Default for SecretCache {
 }
 
 impl SecretCache {
+    /// The password that was generated earlier, if this process knows it.
+    pub fn generated(&self) -> Option<&Secret> {
+        self.generated.as_ref()
+    }
+
     /// Makes the next pass read again.
     pub fn expire(&mut self) {
         self.read = None;
@@ -65,9 +73,14 @@ impl SecretCache {
         let internal_name = names::internal_secret(&cluster.name);
         let (internal, app) = futures::join!(get(&api, &internal_name), get(&api, &source.0));
         if let Some(answer) = internal {
-            self.internal = internal_secret(cluster, answer);
+            let known = self.internal.credentials().cloned();
+            self.internal = match (internal_secret(cluster, answer), known) {
+                (InternalSecret::Absent, Some(known)) => InternalSecret::Lost(known),
+                (read, _) => read,
+            };
         }
         if let Some(answer) = app {
+            self.generated = password(&answer, &source.1).or(self.generated.take());
             self.app = app_secret(cluster, &source.1, answer);
         }
         self.source = Some(source);
@@ -101,6 +114,12 @@ async fn get(api: &Api<KubeSecret>, name: &str) -> Option<Answer> {
         }
         Err(_) => None,
     }
+}
+
+fn password(answer: &Answer, key: &str) -> Option<Secret> {
+    let Answer::Found(secret) = answer else { return None };
+    let value = secret.data.as_ref()?.get(key)?;
+    Some(Secret::new(value.0.clone()))
 }
 
 fn internal_secret(cluster: &Cluster, answer: Answer) -> InternalSecret {
