@@ -151,6 +151,10 @@ fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
     wait_until("all nodes to be Ready", Duration::from_secs(90), &log, || {
         all_ready(places, state.nodes.len())
     })?;
+    let account = || Ok(kubectl::run(places, &["get", "serviceaccount", "default", "--output=name"]).is_ok());
+    let log = places.log("kube-controller-manager");
+    // Made by a controller; before it is there the API server refuses pods.
+    wait_until("the service account of pods", Duration::from_secs(30), &log, account)?;
     let log = places.log("kube-proxy");
     wait_until("kube-proxy to know Services", Duration::from_secs(30), &log, || {
         services_known(places, state)
