@@ -139,6 +139,8 @@ fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
     if changed {
         step("API server ready");
     }
+    // First, because it takes longest until it does its work.
+    changed |= control_plane::ensure_controllers(places)?;
     for name in &state.nodes {
         changed |= Node::new(places, name)?.ensure(state)?;
     }
@@ -181,6 +183,7 @@ fn services_known(places: &Places, state: &State) -> Result<bool> {
 /// Starts again what has died of the control plane.
 pub(crate) fn repair(places: &Places) -> Result<()> {
     control_plane::ensure_api(places)?;
+    control_plane::ensure_controllers(places)?;
     control_plane::ensure_rest(places).map(drop)
 }
 
