@@ -47,13 +47,17 @@ pub(crate) fn ensure_api(places: &Places) -> Result<bool> {
     Ok(begun)
 }
 
-/// Everything else of the control plane.
+/// The controllers and the scheduler.
+pub(crate) fn ensure_controllers(places: &Places) -> Result<bool> {
+    let begun = start(places, "kube-controller-manager", controller_manager(places))?;
+    Ok(start(places, "kube-scheduler", scheduler(places))? || begun)
+}
+
+/// What runs beside the control plane.
 pub(crate) fn ensure_rest(places: &Places) -> Result<bool> {
-    let mut begun = start(places, "kube-controller-manager", controller_manager(places))?;
-    begun |= start(places, "kube-scheduler", scheduler(places))?;
     let proxy = places.state.join("kube-proxy.yaml");
     write(&proxy, proxy_config(places, "n1", API_ADDRESS))?;
-    begun |= start(places, "kube-proxy", vec![format!("--config={}", proxy.display())])?;
+    let mut begun = start(places, "kube-proxy", vec![format!("--config={}", proxy.display())])?;
     begun |= start(places, "coredns", addons::coredns(places)?)?;
     begun |= start(places, "local-path-provisioner", addons::provisioner(places)?)?;
     Ok(begun)
@@ -132,6 +136,9 @@ fn controller_manager(places: &Places) -> Vec<String> {
         ),
         format!("--root-ca-file={}", places.pki().join("ca.crt").display()),
         "--use-service-account-credentials".to_owned(),
+        // It makes a service account per controller first; with the default of 20 a second that takes 5 s.
+        "--kube-api-qps=200".to_owned(),
+        "--kube-api-burst=400".to_owned(),
         // The default of 50 s would be most of the time of every test that loses a node.
         "--node-monitor-grace-period=20s".to_owned(),
     ]);

@@ -139,6 +139,8 @@ fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
     if changed {
         step("API server ready");
     }
+    // First, because it takes longest until it does its work.
+    changed |= control_plane::ensure_controllers(places)?;
     for name in &state.nodes {
         changed |= Node::new(places, name)?.ensure(state)?;
     }
@@ -151,6 +153,10 @@ fn start(places: &Places, state: &State, begun: Instant) -> Result<bool> {
     wait_until("all nodes to be Ready", Duration::from_secs(90), &log, || {
         all_ready(places, state.nodes.len())
     })?;
+    let account = || Ok(kubectl::run(places, &["get", "serviceaccount", "default", "--output=name"]).is_ok());
+    let log = places.log("kube-controller-manager");
+    // Made by a controller; before it is there the API server refuses pods.
+    wait_until("the service account of pods", Duration::from_secs(30), &log, account)?;
     let log = places.log("kube-proxy");
     wait_until("kube-proxy to know Services", Duration::from_secs(30), &log, || {
         services_known(places, state)
@@ -177,6 +183,7 @@ fn services_known(places: &Places, state: &State) -> Result<bool> {
 /// Starts again what has died of the control plane.
 pub(crate) fn repair(places: &Places) -> Result<()> {
     control_plane::ensure_api(places)?;
+    control_plane::ensure_controllers(places)?;
     control_plane::ensure_rest(places).map(drop)
 }
 
