@@ -30,7 +30,9 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
     let in_force = quorum.min_replicas_to_write;
     let arm = |min| Roles::steps(target(master).map(|to| Step::Arm { to, min, epoch: view.authority.epoch }).into_iter().collect());
 
-    if wait_goal < quorum.wait || min_goal < in_force {
+    // A set that shrank to what is in force is not degraded any more.
+    let recovered = quorum.degraded && min_goal <= in_force;
+    if wait_goal < quorum.wait || min_goal < in_force || recovered {
         let min = in_force.min(min_goal);
         let falls = Quorum { wait: wait_goal.min(quorum.wait), min_replicas_to_write: min, degraded: min < min_goal };
         return record(view, falls, "fewer pods are wanted");
