@@ -83,7 +83,7 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
             Some(_) => {}
         }
     }
-    if let Some(gone) = list.iter().position(|e| !is_known(view, e) && may_leave(view, e, facts)) {
+    if let Some(gone) = list.iter().position(|e| !is_known(view, e) && may_leave(view, &list, e, facts)) {
         why.push(format!("{} lost its volume and leaves", list[gone].name));
         list.remove(gone);
     }
@@ -95,17 +95,15 @@ fn learner(identity: Identity) -> Elector {
     Elector { name: identity.name, uid: identity.uid, volume: identity.volume, learner: true }
 }
 
-/// An elector leaves only when it can confirm nothing any more (locked out at the master that is reached) and
+/// An elector leaves `electors` only when it can confirm nothing any more (locked out at the master that is reached) and
 /// min(k, the rest) of the remaining replicas hold everything the master has.
-pub(super) fn may_leave(view: &View, leaving: &Elector, facts: &Facts) -> bool {
+pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, facts: &Facts) -> bool {
     let replaced = view.master().is_some_and(|master| taken_over(view, leaving, master, facts));
     if facts.link_users.contains(&names::link_user(&leaving.name)) && !replaced {
         return false;
     }
     let master = view.authority.master.as_ref().map(|m| m.volume.as_str());
-    let rest: Vec<_> = view
-        .authority
-        .electors
+    let rest: Vec<_> = electors
         .iter()
         .filter(|e| e.volume != leaving.volume && Some(e.volume.as_str()) != master)
         .collect();

@@ -23,7 +23,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
     let Some(entry) = view.authority.electors.iter().find(|e| e.volume == volume) else {
         return Roles { waits: true, ..Roles::default() };
     };
-    if !may_leave(view, entry, facts) {
+    if !may_leave(view, &view.authority.electors, entry, facts) {
         return Roles { waits: true, ..Roles::default() };
     }
     let electors = view.authority.electors.iter().filter(|e| e.volume != volume).cloned().collect();
@@ -43,8 +43,12 @@ fn victim<'a>(view: &View<'a>) -> Option<&'a Member> {
 pub(super) fn stateful_set_replicas(view: &View) -> i32 {
     let goal = i32::try_from(view.stateful_set_goal()).unwrap_or(i32::MAX);
     let Some(now) = view.observed.stateful_set.as_ref().map(|s| s.replicas) else { return goal };
-    if goal >= now || view.authority.master.is_none() {
+    if goal >= now {
         return goal;
+    }
+    // Before there is a master any pod may be the one that is to be it.
+    if view.authority.master.is_none() {
+        return now;
     }
     let Some(last) = view.observed.members.iter().find(|m| i64::from(m.ordinal) == i64::from(now) - 1) else {
         return now - 1;
