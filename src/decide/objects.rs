@@ -84,7 +84,7 @@ fn app_password(view: &View, wanted: &mut Wanted) -> Option<String> {
 }
 
 /// The VIP's pod: the recorded master, but nobody before a new set's first master takes writes.
-fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
+pub(super) fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
     let status = &view.observed.status;
     let founding = status.operation.as_ref().is_some_and(|o| o.kind == OperationKind::Bootstrap);
     if founding && view.serving().is_none() {
