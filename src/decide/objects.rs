@@ -97,7 +97,7 @@ fn app_password(view: &View, wanted: &mut Wanted) -> Option<String> {
 }
 
 /// The VIP's pod: the recorded master, but nobody before a new set's first master takes writes.
-fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
+pub(super) fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
     let status = &view.observed.status;
     let founding = status
         .operation

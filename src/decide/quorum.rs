@@ -50,7 +50,9 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
         )
     };
 
-    if wait_goal < quorum.wait || min_goal < in_force {
+    // A set that shrank to what is in force is not degraded any more.
+    let recovered = quorum.degraded && min_goal <= in_force;
+    if wait_goal < quorum.wait || min_goal < in_force || recovered {
         let min = in_force.min(min_goal);
         let falls = Quorum {
             wait: wait_goal.min(quorum.wait),

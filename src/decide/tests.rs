@@ -10,6 +10,7 @@ mod numbers;
 mod objects;
 mod operator;
 mod oracle;
+mod random;
 mod returning;
 mod scaling;
 mod world;

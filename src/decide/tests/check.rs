@@ -137,8 +137,8 @@ const OFFSET: u64 = 100;
 /// The world that a text describes.
 pub fn world(text: &str) -> World {
     let mut parts = text.split(';').map(str::trim);
-    let set =
-        Words::of(parts.next().unwrap()).only("set replicas sts epoch master op k min had paused deleting for nobody");
+    let set = Words::of(parts.next().unwrap())
+        .only("set replicas sts epoch master op k min had paused deleting degraded for nobody");
     let mut world = World::new(set.number("replicas").unwrap_or(2) as i32);
     world.created = world.now - SignedDuration::from_hours(1);
     world.app = AppSecret::Present {
@@ -190,7 +190,7 @@ fn status(world: &mut World, set: &Words, master: Option<usize>, members: &[(usi
         status.quorum = Some(Quorum {
             wait,
             min_replicas_to_write: min,
-            degraded: min < target,
+            degraded: min < target || set.has("degraded"),
         });
         status.histories = vec![History {
             replid: "line".into(),

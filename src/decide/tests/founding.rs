@@ -9,7 +9,7 @@ fn a_new_set_gets_its_secrets_then_its_objects_and_no_pod_before_them() {
     let mut world = World::new(2);
     let mut passes = Vec::new();
     for _ in 0..3 {
-        let (_, plan) = operator::plan(&world);
+        let plan = operator::plan(&world);
         passes.push(plan.steps.iter().map(say).collect::<Vec<_>>());
         plan.steps.iter().for_each(|step| world.apply(step).unwrap());
     }

@@ -132,3 +132,13 @@ fn with_two_pods_min_is_0_and_k_is_1() {
         &["Available=Serving"],
     );
 }
+
+#[test]
+fn a_set_that_shrank_to_what_is_in_force_is_not_degraded_any_more() {
+    let recovered = &["record wait 1, min-replicas-to-write 0: fewer pods are wanted"];
+    check(
+        "set replicas=1 degraded epoch=3 master=0 k=1; 0 armed=0; 1 attached",
+        recovered,
+        &[],
+    );
+}

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use super::oracle;
 use super::world::World;
-use crate::decide::decide;
+use crate::decide::objects::Wanted;
+use crate::decide::settings::Settings;
+use crate::decide::view::View;
+use crate::decide::{BUSY, IDLE, decide, labels, objects, roles, scale, status};
 use crate::model::observed::Observed;
 use crate::model::plan::{Plan, Step};
 
@@ -24,18 +27,52 @@ fn is_role(step: &Step) -> bool {
     )
 }
 
-/// What the operator sees and decides now.
-pub fn plan(world: &World) -> (Observed, Plan) {
+/// What the operator decides now.
+pub fn plan(world: &World) -> Plan {
     let observed = world.observe();
-    let plan = decide(&world.cluster, &observed, world.now);
-    (observed, plan)
+    if world.lean {
+        lean(world, &observed)
+    } else {
+        decide(&world.cluster, &observed, world.now)
+    }
+}
+
+/// As [`decide`], but of the objects only the two that roles depend on, and no settings: a hundred times faster.
+fn lean(world: &World, observed: &Observed) -> Plan {
+    let view = View::new(&world.cluster, observed, world.now);
+    let roles = roles::decide(&view);
+    let mut steps = Vec::new();
+    if view.may_act() {
+        steps.extend(roles.steps.iter().cloned());
+        let pods = scale::stateful_set_replicas(&view);
+        let objects = World::lean_objects(pods, objects::vip_master(&view), view.authority.epoch);
+        let wrong = objects.into_iter().filter(|object| {
+            let live = view.ours(object.id.kind, &object.id.name);
+            live.is_none_or(|live| {
+                object.body["spec"] != live["spec"] || *annotations(&object.body) != *annotations(live)
+            })
+        });
+        steps.extend(wrong.map(|object| Step::Apply { object, because: None }));
+        steps.extend(labels::decide(&view));
+    }
+    let (status, events) = status::status(&view, &roles, &Wanted::default(), &Settings::default());
+    Plan {
+        steps,
+        status,
+        events,
+        next: if roles.waits { BUSY } else { IDLE },
+    }
+}
+
+fn annotations(body: &serde_json::Value) -> &serde_json::Value {
+    &body["metadata"]["annotations"]
 }
 
 /// One pass of the loop: rounds until there is nothing to do, then status. Every step is judged.
 pub fn pass(world: &mut World, slow: &BTreeSet<usize>) {
     world.probe_all(slow);
     for round in 0..ROUNDS {
-        let (_, plan) = plan(world);
+        let plan = plan(world);
         oracle::plan(world, &plan);
         let Some(failed) = act(world, &plan) else { return };
         if plan.steps.is_empty() || failed || round + 1 == ROUNDS {
@@ -63,9 +100,9 @@ fn act(world: &mut World, plan: &Plan) -> Option<bool> {
             Some(left) => *left -= 1,
             None => {}
         }
-        let before = world.clone();
+        oracle::step(world, step);
         let done = world.apply(step);
-        oracle::step(&before, step, world);
+        oracle::state(world);
         if done.is_err() {
             failed = true;
             roles_end |= is_role(step);

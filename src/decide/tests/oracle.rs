@@ -3,8 +3,11 @@
 //! The letters are those of the list of invariants: S1 one writer, S2 monotone authority, S4 no empty promotion, S5 no
 //! reverse wipe, S8 one operation recorded before its first effect, S11 paused stays paused.
 
-use super::world::World;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::world::redis::{Link, Role};
+use super::world::{SET, World};
+use crate::api::{ConditionType, Reason};
 use crate::model::plan::{Authority, Plan, Step, Target};
 use crate::names;
 
@@ -20,36 +23,58 @@ pub fn plan(world: &World, plan: &Plan) {
     assert!(records <= 1, "more than one compare-and-set in a round");
     if let Some(status) = &plan.status {
         assert_eq!(status.master, None, "an observation names an authority field");
+        conditions(&status.conditions);
     }
 }
 
-/// One step, from the world before it to the world after it.
-pub fn step(before: &World, step: &Step, after: &World) {
+/// Every type once and in order, reasons from the closed list, and never Reconciling together with Stalled.
+fn conditions(list: &[Condition]) {
+    let types = list.iter().map(|c| c.type_.as_str());
+    assert!(
+        types.eq(ConditionType::ALL.iter().map(|t| t.as_str())),
+        "conditions: {list:?}"
+    );
+    for condition in list {
+        let known = Reason::ALL.iter().any(|r| r.as_str() == condition.reason);
+        assert!(known, "{} is no reason", condition.reason);
+        assert!(
+            !condition.message.is_empty() && !condition.message.contains('\n'),
+            "{condition:?}"
+        );
+    }
+    let is = |kind: &str| list.iter().any(|c| c.type_ == kind && c.status == "True");
+    assert!(
+        !(is("Reconciling") && is("Stalled")),
+        "Reconciling and Stalled are both True"
+    );
+}
+
+/// A step that is about to be done.
+pub fn step(world: &World, step: &Step) {
     match step {
-        Step::Record { authority, why } => record(before, authority, why),
-        Step::Bare { to } | Step::Arm { to, .. } => promotion(before, to, step),
-        Step::Attach { child, parent, epoch } => attach(before, child, parent, *epoch),
-        Step::Fence { to } => assert!(!is_recorded(before, to), "the recorded master is fenced"),
+        Step::Record { authority, why } => record(world, authority, why),
+        Step::Bare { to } | Step::Arm { to, .. } => promotion(world, to, step),
+        Step::Attach { child, parent, epoch } => attach(world, child, parent, *epoch),
+        Step::Fence { to } => assert!(!is_recorded(world, to), "the recorded master is fenced"),
         Step::LockOut { child, .. } => {
-            let master = before.status.master.as_ref().map(|m| m.name.as_str());
+            let master = world.status.master.as_ref().map(|m| m.name.as_str());
             assert_ne!(Some(child.as_str()), master, "the master is locked out");
         }
         Step::Mark { claim, epoch, .. } => {
-            let of = |slot: &usize| names::claim(&names::pod(super::world::SET, *slot as u32)) == *claim;
-            let carried = (0..before.slots.len())
+            let of = |slot: &usize| names::claim(&names::pod(SET, *slot as u32)) == *claim;
+            let carried = (0..world.slots.len())
                 .find(of)
-                .and_then(|o| before.slots[o].claim.as_ref()?.epoch);
+                .and_then(|o| world.slots[o].claim.as_ref()?.epoch);
             assert!(
                 carried.is_none_or(|carried| carried <= *epoch),
                 "S2: the epoch of {claim} falls"
             );
         }
         Step::Create(object) | Step::Apply { object, .. } if object.id.kind == "StatefulSet" => {
-            smaller(before, after);
+            smaller(world, object.body["spec"]["replicas"].as_u64().unwrap() as usize);
         }
         _ => {}
     }
-    state(after);
 }
 
 /// What must hold at every moment.
@@ -100,8 +125,8 @@ fn is_recorded(world: &World, to: &Target) -> bool {
     world.status.master.as_ref().is_some_and(|m| m.uid == to.uid)
 }
 
-fn record(before: &World, new: &Authority, why: &str) {
-    let old = Authority::from(&before.status);
+fn record(world: &World, new: &Authority, why: &str) {
+    let old = Authority::from(&world.status);
     assert!(new.epoch >= old.epoch, "S2: the epoch falls");
     if new.epoch == old.epoch {
         assert_eq!(new.master, old.master, "S2: an epoch names two masters");
@@ -119,7 +144,43 @@ fn record(before: &World, new: &Authority, why: &str) {
         old.master.is_none() || volume(new) == volume(&old),
         "another volume's pod becomes master: {why}"
     );
-    lowering(before, &old, new);
+    lowering(world, &old, new);
+    leaving(world, &old, new);
+    if let (Some(was), Some(is)) = (old.quorum, new.quorum) {
+        let most = crate::decide::wait_target(new.electors.len());
+        assert!(
+            is.wait <= was.wait.max(most),
+            "k rises to {} with {} electors",
+            is.wait,
+            new.electors.len()
+        );
+    }
+}
+
+/// An elector leaves only when min(k, the rest) of the remaining replicas hold everything that the master has.
+fn leaving(world: &World, old: &Authority, new: &Authority) {
+    let stays = |volume: &str| new.electors.iter().any(|e| e.volume == volume);
+    if old.electors.iter().all(|e| stays(&e.volume)) {
+        return;
+    }
+    let (Some(master), Some(quorum)) = (world.master(), new.quorum) else {
+        panic!("an elector leaves without a master")
+    };
+    let all = &world
+        .redis(master)
+        .expect("an elector leaves while the master is dead")
+        .data;
+    let holds = |ordinal: &usize| {
+        let slot = &world.slots[*ordinal];
+        let elector = slot.claim.as_ref().is_some_and(|c| stays(&c.uid));
+        *ordinal != master && elector && world.redis(*ordinal).is_some_and(|r| &r.data == all)
+    };
+    let holders = (0..world.slots.len()).filter(holds).count();
+    let rest = new.electors.len() - 1;
+    assert!(
+        holders >= rest.min(quorum.wait as usize),
+        "an elector leaves while {holders} of {rest} hold everything"
+    );
 }
 
 /// min falls on proof only: nobody but those that were counted could still acknowledge.
@@ -150,7 +211,7 @@ fn promotion(world: &World, to: &Target, step: &Step) {
         "S8: {} is promoted before it was recorded",
         to.name
     );
-    let ordinal = names::ordinal(super::world::SET, &to.name).unwrap() as usize;
+    let ordinal = names::ordinal(SET, &to.name).unwrap() as usize;
     let Some(redis) = world.redis(ordinal).filter(|r| r.run_id == to.run_id) else {
         return;
     };
@@ -194,7 +255,7 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
     assert_eq!(Some(epoch), world.status.epoch, "attached in another epoch");
     let entered = world.status.electors.iter().any(|e| e.uid == child.uid);
     assert!(entered, "{} is attached before it entered the electors", child.name);
-    let at = |to: &Target| world.redis(names::ordinal(super::world::SET, &to.name).unwrap() as usize);
+    let at = |to: &Target| world.redis(names::ordinal(SET, &to.name).unwrap() as usize);
     if let (Some(from), Some(to)) = (at(parent), at(child)) {
         assert_eq!(from.role, Role::Master, "attached to a pod that is no master");
         assert!(
@@ -206,21 +267,24 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
 }
 
 /// A smaller StatefulSet drops one pod, which is neither master nor elector and can not come back to the master.
-fn smaller(before: &World, after: &World) {
-    let count = |w: &World| w.stateful_set().map_or(0, |s| s.replicas as usize);
-    let (was, is) = (count(before), count(after));
+fn smaller(world: &World, is: usize) {
+    let was = world.stateful_set().map_or(0, |s| s.replicas as usize);
     if is >= was {
         return;
     }
     assert_eq!(was - is, 1, "the StatefulSet shrinks by more than one");
     assert!(
-        after.master().is_none_or(|master| master < is),
+        world.master().is_none_or(|master| master < is),
         "the master is scaled away"
     );
-    let volume = before.slots[is].claim.as_ref().map(|c| c.uid.as_str());
-    let elector = before.status.electors.iter().any(|e| Some(e.volume.as_str()) == volume);
+    let volume = world
+        .slots
+        .get(is)
+        .and_then(|s| s.claim.as_ref())
+        .map(|c| c.uid.as_str());
+    let elector = world.status.electors.iter().any(|e| Some(e.volume.as_str()) == volume);
     assert!(!elector, "s-{is} is scaled away while it is an elector");
-    let master = before.master().and_then(|o| before.redis(o));
-    let linked = master.is_some_and(|m| m.links.contains_key(&names::pod(super::world::SET, is as u32)));
+    let master = world.master().and_then(|o| world.redis(o));
+    let linked = master.is_some_and(|m| m.links.contains_key(&names::pod(SET, is as u32)));
     assert!(!linked, "s-{is} is scaled away before it was locked out");
 }

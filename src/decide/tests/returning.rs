@@ -241,6 +241,16 @@ fn a_replica_with_a_new_volume_enters_as_a_learner() {
 }
 
 #[test]
+fn a_lost_volume_votes_on_until_its_successor_holds_everything() {
+    let enters = &["record electors: s-1 enters"];
+    check(
+        "set replicas=1 epoch=3 master=0; 0 armed=0 keys=5; 1 newpod newvolume",
+        enters,
+        &[],
+    );
+}
+
+#[test]
 fn a_lost_volume_is_locked_out_before_another_one_of_its_name_is_attached() {
     let world = "set epoch=3 master=0; 0 armed=1 keys=5; 1 newpod newvolume user";
     check(&format!("{world}; 2 attached"), &["lock-out s-1 at s-0"], &[]);

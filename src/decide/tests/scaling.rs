@@ -106,3 +106,10 @@ fn the_stateful_set_grows_at_once() {
         5
     );
 }
+
+#[test]
+fn nobody_is_scaled_away_before_there_is_a_master() {
+    let text = "set replicas=1 sts=4; 0 mark=7/replica keys=5; 1; 2; 3 mark=7/master keys=5";
+    check(text, &["record Grant of s-3 in epoch 8 (ColdStart)"], &[]);
+    assert_eq!(asked(text), 4);
+}

@@ -10,6 +10,8 @@ mod kubernetes;
 mod observe;
 pub mod redis;
 
+pub use faults::Event;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -46,6 +48,8 @@ pub struct World {
     pub unknown_directives: Vec<String>,
     /// The operator's process ends after this many more steps.
     pub crash_after: Option<usize>,
+    /// Of the objects there are only the StatefulSet and the VIP, and of these only what roles depend on.
+    pub lean: bool,
     /// Writes that were answered.
     pub written: u32,
     serial: u64,
@@ -134,6 +138,7 @@ impl World {
             refused: BTreeMap::new(),
             unknown_directives: Vec::new(),
             crash_after: None,
+            lean: false,
             written: 0,
             serial: 0,
         }

@@ -1,0 +1,215 @@
+//! Random worlds with random faults: what must hold holds after every step, and when faults stop the set comes to rest.
+
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::operator;
+use super::oracle;
+use super::world::redis::Role;
+use super::world::{Event, Reach, SET, World};
+use crate::decide::hold::Hold;
+use crate::decide::view::View;
+use crate::decide::{IDLE, min_target, roles, wait_target};
+use crate::names;
+
+/// Ticks after the last fault within which a set is at rest.
+const REST: usize = 60;
+
+fn event() -> impl Strategy<Value = Event> {
+    let pod = || 0..5_usize;
+    let reach = prop_oneof![3 => Just(Reach::All), 1 => Just(Reach::Peers), 1 => Just(Reach::Rejected), 2 => Just(Reach::Nobody)];
+    prop_oneof![
+        4 => Just(Event::Wait),
+        6 => Just(Event::Write),
+        4 => (pod(), any::<bool>(), 0..12_u32).prop_map(|(pod, tail, back)| Event::Kill { pod, tail, back }),
+        1 => any::<bool>().prop_map(|tail| Event::KillAll { tail }),
+        2 => pod().prop_map(|pod| Event::DeletePod { pod }),
+        1 => pod().prop_map(|pod| Event::LoseVolume { pod }),
+        4 => (pod(), reach).prop_map(|(pod, reach)| Event::Reach { pod, reach }),
+        4 => (0..6_usize).prop_map(|after| Event::Crash { after }),
+        1 => Just(Event::EditService { name: SET }),
+        1 => (pod(), prop_oneof![Just("master"), Just("fenced")]).prop_map(|(pod, role)| Event::EditLabel { pod, role }),
+        3 => (0..5_i32).prop_map(|replicas| Event::Scale { replicas }),
+        1 => any::<bool>().prop_map(|paused| Event::Pause { paused }),
+        3 => pod().prop_map(|pod| Event::SlowProbe { pod }),
+    ]
+}
+
+/// One second in which something happens, and the operator's pass after it.
+fn live(world: &mut World, event: &Event) {
+    world.happen(event);
+    world.tick();
+    oracle::state(world);
+    let slow = match event {
+        Event::SlowProbe { pod } => BTreeSet::from([*pod]),
+        _ => BTreeSet::new(),
+    };
+    operator::pass(world, &slow);
+}
+
+/// Everything outside is well again.
+fn heal(world: &mut World) {
+    (world.cluster.spec.paused, world.crash_after) = (false, None);
+    for pod in world.slots.iter_mut().filter_map(|slot| slot.pod.as_mut()) {
+        pod.reach = Reach::All;
+        pod.starts_in = Some(0);
+    }
+}
+
+fn run(mut world: World, events: &[Event]) {
+    events.iter().for_each(|event| live(&mut world, event));
+    heal(&mut world);
+    for _ in 0..REST {
+        live(&mut world, &Event::Wait);
+        if at_rest(&world) {
+            break;
+        }
+    }
+    let observed = world.observe();
+    let view = View::new(&world.cluster, &observed, world.now);
+    match roles::decide(&view).hold {
+        None => converged(&world),
+        Some(hold) => justified(&world, &hold),
+    }
+    world.tick();
+    operator::pass(&mut world, &BTreeSet::new());
+    world.probe_all(&BTreeSet::new());
+    let plan = operator::plan(&world);
+    assert!(plan.steps.is_empty(), "S16: steps at rest: {:?}", plan.steps);
+    assert_eq!(
+        plan.status, None,
+        "S16: status is written at rest, over {:?}",
+        world.status
+    );
+}
+
+fn at_rest(world: &World) -> bool {
+    let plan = operator::plan(world);
+    let ready = world
+        .status
+        .conditions
+        .iter()
+        .any(|c| c.type_ == "Ready" && c.status == "True");
+    ready && plan.steps.is_empty() && plan.status.is_none() && plan.next == IDLE
+}
+
+/// Everything is as spec asks.
+fn converged(world: &World) {
+    let status = &world.status;
+    let master = world.master().expect("no master at rest");
+    let pods = (1 + world.cluster.spec.replicas as usize).max(master + 1);
+    let redis = world.redis(master).unwrap();
+    assert!(redis.is_armed(), "the master is not armed at rest: {redis:?}");
+    assert_eq!(status.operation, None, "an operation at rest");
+    let quorum = status.quorum.unwrap();
+    let spec = 1 + world.cluster.spec.replicas as usize;
+    assert_eq!(
+        (quorum.wait, quorum.min_replicas_to_write, quorum.degraded),
+        (wait_target(spec), min_target(spec), false)
+    );
+    assert_eq!(redis.min as i32, quorum.min_replicas_to_write);
+    assert_eq!(world.vip_pods, BTreeSet::from([names::pod(SET, master as u32)]));
+    assert_eq!(world.stateful_set().unwrap().replicas as usize, pods);
+    for ordinal in (0..pods).filter(|o| *o != master) {
+        let replica = world
+            .redis(ordinal)
+            .unwrap_or_else(|| panic!("s-{ordinal} does not run"));
+        assert!(replica.linked(), "s-{ordinal} is not linked: {replica:?}");
+        assert_eq!(replica.data, redis.data, "s-{ordinal} has other data");
+    }
+    let voters: BTreeSet<_> = status
+        .electors
+        .iter()
+        .filter(|e| !e.learner)
+        .map(|e| e.volume.as_str())
+        .collect();
+    let volumes: BTreeSet<_> = world.slots[..pods]
+        .iter()
+        .map(|s| s.claim.as_ref().unwrap().uid.as_str())
+        .collect();
+    assert_eq!((voters, status.electors.len()), (volumes, pods), "electors at rest");
+    let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+    assert_eq!(ready.status, "True", "{}: {}", ready.reason, ready.message);
+}
+
+/// A set that does not serve says why, and the reason is true.
+fn justified(world: &World, hold: &Hold) {
+    assert!(
+        hold.needs_a_person(),
+        "still waits after {REST} seconds without a fault: {hold}"
+    );
+    let had = world.status.high_water_mark.as_ref().is_some_and(|m| m.keys > 0);
+    let empty = |ordinal: usize| world.redis(ordinal).is_none_or(|r| r.data.is_empty());
+    let all_empty = (0..world.slots.len()).all(empty);
+    match hold {
+        Hold::MasterGone { .. } => assert_eq!(world.master(), None, "{hold}"),
+        Hold::DataLost { .. } => assert!(had && all_empty, "{hold}"),
+        Hold::Empty { .. } => assert!(!all_empty && world.master().is_some_and(empty), "{hold}"),
+        Hold::LineageUnknown(_) => assert!(world.status.master.is_none() && !all_empty, "{hold}"),
+        other => panic!("nothing in this world explains it: {other}"),
+    }
+    assert!(
+        world.processes().all(|(.., r)| r.role != Role::Master || !r.is_armed()),
+        "somebody serves: {hold}"
+    );
+}
+
+/// A set of each size that came to rest by itself, made once.
+fn settled(replicas: i32) -> World {
+    static WORLDS: OnceLock<Vec<World>> = OnceLock::new();
+    let make = |replicas| {
+        let mut world = World::lean(replicas);
+        (0..20).for_each(|_| live(&mut world, &Event::Wait));
+        converged(&world);
+        world
+    };
+    WORLDS.get_or_init(|| (0..5).map(make).collect())[replicas as usize].clone()
+}
+
+/// The same cases in every run; `PROPTEST_CASES` asks for more of them.
+fn runner(cases: u32) -> TestRunner {
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(cases);
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..Config::default()
+    };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+#[test]
+fn whatever_happens_to_a_set_every_step_is_safe_and_it_comes_to_rest() {
+    let cases = (0..5_i32, proptest::collection::vec(event(), 0..14));
+    let result = runner(1000).run(&cases, |(replicas, events)| {
+        run(settled(replicas), &events);
+        Ok(())
+    });
+    result.unwrap();
+}
+
+#[test]
+fn whatever_happens_to_a_set_while_it_is_made_every_step_is_safe_and_it_comes_to_rest() {
+    let cases = (0..5_i32, proptest::collection::vec(event(), 0..14));
+    let result = runner(300).run(&cases, |(replicas, events)| {
+        run(World::lean(replicas), &events);
+        Ok(())
+    });
+    result.unwrap();
+}
+
+#[test]
+fn the_same_holds_with_every_object_of_a_set() {
+    let cases = (0..3_i32, proptest::collection::vec(event(), 0..8));
+    let result = runner(12).run(&cases, |(replicas, events)| {
+        run(World::new(replicas), &events);
+        Ok(())
+    });
+    result.unwrap();
+}
