@@ -34,7 +34,10 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
 /// A pod that is master of its own although nobody named it follows nobody again. It took no write: it is not armed.
 fn strangers(view: &View) -> Option<Step> {
     view.others()
-        .find(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.state() == RoleState::Bare))
+        .find(|m| {
+            m.facts()
+                .is_some_and(|f| f.loading.is_none() && f.state() == RoleState::Bare)
+        })
         .and_then(target)
         .map(|to| Step::Fence { to })
 }
@@ -43,21 +46,38 @@ fn strangers(view: &View) -> Option<Step> {
 /// a node that nobody reaches, and would go on to acknowledge under that name.
 fn lost(view: &View, master: &Member, facts: &Facts) -> Option<Step> {
     let parent = target(master)?;
-    let may_attach = |e: &&Elector| facts.link_users.contains(&names::link_user(&e.name)) && !taken_over(view, e, master, facts);
-    let elector = view.authority.electors.iter().filter(|e| !is_known(view, e)).find(may_attach)?;
-    Some(Step::LockOut { parent, child: elector.name.clone() })
+    let may_attach =
+        |e: &&Elector| facts.link_users.contains(&names::link_user(&e.name)) && !taken_over(view, e, master, facts);
+    let elector = view
+        .authority
+        .electors
+        .iter()
+        .filter(|e| !is_known(view, e))
+        .find(may_attach)?;
+    Some(Step::LockOut {
+        parent,
+        child: elector.name.clone(),
+    })
 }
 
 /// Whether a member still stands on the elector's volume.
 fn is_known(view: &View, elector: &Elector) -> bool {
-    view.observed.members.iter().any(|m| m.claim.as_ref().is_some_and(|c| c.uid == elector.volume))
+    view.observed
+        .members
+        .iter()
+        .any(|m| m.claim.as_ref().is_some_and(|c| c.uid == elector.volume))
 }
 
 /// Whether a pod of the elector's name is attached from another volume. That is done only after the old one was locked
 /// out, so the link user of this name is not the old one's.
 fn taken_over(view: &View, elector: &Elector, master: &Member, facts: &Facts) -> bool {
-    let member = view.observed.member(&elector.name).filter(|m| m.claim.as_ref().is_some_and(|c| c.uid != elector.volume));
-    member.and_then(Member::facts).is_some_and(|f| view.attached(f, master, facts, &elector.name))
+    let member = view
+        .observed
+        .member(&elector.name)
+        .filter(|m| m.claim.as_ref().is_some_and(|c| c.uid != elector.volume));
+    member
+        .and_then(Member::facts)
+        .is_some_and(|f| view.attached(f, master, facts, &elector.name))
 }
 
 /// The electors as they should be, if that is another list: wanted members that answer enter as learners, a learner that
@@ -66,7 +86,12 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
     let mut list = view.authority.electors.clone();
     let mut why = Vec::new();
     for member in view.others().filter(|m| view.wanted(m)) {
-        let Some(identity) = member.identity().filter(|_| member.facts().is_some_and(|f| f.loading.is_none())) else { continue };
+        let Some(identity) = member
+            .identity()
+            .filter(|_| member.facts().is_some_and(|f| f.loading.is_none()))
+        else {
+            continue;
+        };
         match list.iter_mut().find(|e| e.volume == identity.volume) {
             None => {
                 why.push(format!("{} enters", member.name));
@@ -83,22 +108,38 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
             Some(_) => {}
         }
     }
-    if let Some(gone) = list.iter().position(|e| !is_known(view, e) && may_leave(view, &list, e, facts)) {
+    if let Some(gone) = list
+        .iter()
+        .position(|e| !is_known(view, e) && may_leave(view, &list, e, facts))
+    {
         why.push(format!("{} lost its volume and leaves", list[gone].name));
         list.remove(gone);
     }
-    let authority = Authority { electors: list, ..view.authority.clone() };
-    (!why.is_empty()).then(|| Step::Record { authority, why: format!("electors: {}", why.join(", ")) })
+    let authority = Authority {
+        electors: list,
+        ..view.authority.clone()
+    };
+    (!why.is_empty()).then(|| Step::Record {
+        authority,
+        why: format!("electors: {}", why.join(", ")),
+    })
 }
 
 fn learner(identity: Identity) -> Elector {
-    Elector { name: identity.name, uid: identity.uid, volume: identity.volume, learner: true }
+    Elector {
+        name: identity.name,
+        uid: identity.uid,
+        volume: identity.volume,
+        learner: true,
+    }
 }
 
 /// An elector leaves `electors` only when it can confirm nothing any more (locked out at the master that is reached) and
 /// min(k, the rest) of the remaining replicas hold everything the master has.
 pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, facts: &Facts) -> bool {
-    let replaced = view.master().is_some_and(|master| taken_over(view, leaving, master, facts));
+    let replaced = view
+        .master()
+        .is_some_and(|master| taken_over(view, leaving, master, facts));
     if facts.link_users.contains(&names::link_user(&leaving.name)) && !replaced {
         return false;
     }
@@ -109,16 +150,26 @@ pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, fa
         .collect();
     let holders = rest
         .iter()
-        .filter_map(|e| view.observed.members.iter().find(|m| m.claim.as_ref().is_some_and(|c| c.uid == e.volume)))
+        .filter_map(|e| {
+            view.observed
+                .members
+                .iter()
+                .find(|m| m.claim.as_ref().is_some_and(|c| c.uid == e.volume))
+        })
         .filter(|m| view.holds_everything(m, facts))
         .count();
-    let wait = view.authority.quorum.map_or(0, |q| usize::try_from(q.wait).unwrap_or(0));
+    let wait = view
+        .authority
+        .quorum
+        .map_or(0, |q| usize::try_from(q.wait).unwrap_or(0));
     holders >= wait.min(rest.len())
 }
 
 /// Attaches whoever hangs wrong: partial resyncs at once, full ones one by one.
 fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
-    let Some(parent) = target(master) else { return Roles::default() };
+    let Some(parent) = target(master) else {
+        return Roles::default();
+    };
     let syncing = |m: &&Member| m.facts().and_then(Facts::replica_link).is_some_and(|link| link.syncing);
     let mut running = view.others().filter(syncing).count();
     let mut steps = Vec::new();
@@ -127,7 +178,11 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
         let Some(child_facts) = child.facts() else { continue };
         let is_elector = child.identity().is_some_and(|i| view.elector(&i).is_some());
         let deleting = child.pod.as_ref().is_none_or(|p| p.deleting);
-        if child_facts.loading.is_some() || deleting || !is_elector || hangs_right(view, child, child_facts, master, facts) {
+        if child_facts.loading.is_some()
+            || deleting
+            || !is_elector
+            || hangs_right(view, child, child_facts, master, facts)
+        {
             waits |= child_facts.loading.is_some();
             continue;
         }
@@ -139,10 +194,18 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
             running += 1;
         }
         if let Some(child) = target(child) {
-            steps.push(Step::Attach { child, parent: parent.clone(), epoch: view.authority.epoch });
+            steps.push(Step::Attach {
+                child,
+                parent: parent.clone(),
+                epoch: view.authority.epoch,
+            });
         }
     }
-    Roles { waits: waits || running > 0, steps, hold: None }
+    Roles {
+        waits: waits || running > 0,
+        steps,
+        hold: None,
+    }
 }
 
 /// Whether the replica's own history is one that the master can go on with, so that the resync is partial.

@@ -11,38 +11,71 @@ use crate::model::redis::{Facts, RoleState};
 use crate::names;
 
 pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Roles {
-    let Some(victim) = victim(view) else { return Roles::default() };
-    let Some(parent) = target(master) else { return Roles::default() };
+    let Some(victim) = victim(view) else {
+        return Roles::default();
+    };
+    let Some(parent) = target(master) else {
+        return Roles::default();
+    };
     if facts.link_users.contains(&names::link_user(&victim.name)) {
-        return Roles::steps(vec![Step::LockOut { parent, child: victim.name.clone() }]);
+        return Roles::steps(vec![Step::LockOut {
+            parent,
+            child: victim.name.clone(),
+        }]);
     }
-    if let Some(to) = target(victim).filter(|_| victim.facts().is_some_and(|f| f.loading.is_none() && f.state() != RoleState::Fenced)) {
+    if let Some(to) = target(victim).filter(|_| {
+        victim
+            .facts()
+            .is_some_and(|f| f.loading.is_none() && f.state() != RoleState::Fenced)
+    }) {
         return Roles::steps(vec![Step::Fence { to }]);
     }
-    let Some(volume) = victim.claim.as_ref().map(|c| c.uid.as_str()) else { return Roles::default() };
+    let Some(volume) = victim.claim.as_ref().map(|c| c.uid.as_str()) else {
+        return Roles::default();
+    };
     let Some(entry) = view.authority.electors.iter().find(|e| e.volume == volume) else {
-        return Roles { waits: true, ..Roles::default() };
+        return Roles {
+            waits: true,
+            ..Roles::default()
+        };
     };
     if !may_leave(view, &view.authority.electors, entry, facts) {
-        return Roles { waits: true, ..Roles::default() };
+        return Roles {
+            waits: true,
+            ..Roles::default()
+        };
     }
-    let electors = view.authority.electors.iter().filter(|e| e.volume != volume).cloned().collect();
-    let authority = Authority { electors, ..view.authority.clone() };
-    Roles::steps(vec![Step::Record { authority, why: format!("electors: {} leaves, it is scaled away", victim.name) }])
+    let electors = view
+        .authority
+        .electors
+        .iter()
+        .filter(|e| e.volume != volume)
+        .cloned()
+        .collect();
+    let authority = Authority {
+        electors,
+        ..view.authority.clone()
+    };
+    Roles::steps(vec![Step::Record {
+        authority,
+        why: format!("electors: {} leaves, it is scaled away", victim.name),
+    }])
 }
 
 /// The pod that goes next, while the StatefulSet has more than spec leads to.
 fn victim<'a>(view: &View<'a>) -> Option<&'a Member> {
     let now = usize::try_from(view.observed.stateful_set.as_ref()?.replicas).ok()?;
-    (now > view.stateful_set_goal()).then_some(now - 1).and_then(|ordinal| {
-        view.others().find(|m| m.ordinal as usize == ordinal)
-    })
+    (now > view.stateful_set_goal())
+        .then_some(now - 1)
+        .and_then(|ordinal| view.others().find(|m| m.ordinal as usize == ordinal))
 }
 
 /// Number of pods the StatefulSet is to have now: it grows at once and shrinks by one when the last pod has left.
 pub(super) fn stateful_set_replicas(view: &View) -> i32 {
     let goal = i32::try_from(view.stateful_set_goal()).unwrap_or(i32::MAX);
-    let Some(now) = view.observed.stateful_set.as_ref().map(|s| s.replicas) else { return goal };
+    let Some(now) = view.observed.stateful_set.as_ref().map(|s| s.replicas) else {
+        return goal;
+    };
     if goal >= now {
         return goal;
     }
@@ -50,10 +83,20 @@ pub(super) fn stateful_set_replicas(view: &View) -> i32 {
     if view.authority.master.is_none() {
         return now;
     }
-    let Some(last) = view.observed.members.iter().find(|m| i64::from(m.ordinal) == i64::from(now) - 1) else {
+    let Some(last) = view
+        .observed
+        .members
+        .iter()
+        .find(|m| i64::from(m.ordinal) == i64::from(now) - 1)
+    else {
         return now - 1;
     };
-    let is_elector = last.claim.as_ref().is_some_and(|c| view.authority.electors.iter().any(|e| e.volume == c.uid));
-    let locked_out = view.serving().is_some_and(|(_, facts, _)| !facts.link_users.contains(&names::link_user(&last.name)));
+    let is_elector = last
+        .claim
+        .as_ref()
+        .is_some_and(|c| view.authority.electors.iter().any(|e| e.volume == c.uid));
+    let locked_out = view
+        .serving()
+        .is_some_and(|(_, facts, _)| !facts.link_users.contains(&names::link_user(&last.name)));
     if is_elector || !locked_out { now } else { now - 1 }
 }
