@@ -58,13 +58,19 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
         if roles.steps.is_empty() {
             steps.extend(settings.steps.iter().cloned());
         }
-        steps.extend(labels::decide(&view));
+        if !view.settling() {
+            steps.extend(labels::decide(&view));
+        }
     }
-    let (status, events) = status::status(&view, &roles, &wanted, &settings);
+    let (status, events) = if view.settling() {
+        (None, Vec::new())
+    } else {
+        status::status(&view, &roles, &wanted, &settings)
+    };
     let next = match (&roles.hold, wanted.conflicts.is_empty()) {
         (Some(hold), _) if hold.needs_a_person() => STALLED,
         (_, false) => STALLED,
-        _ if roles.waits || wanted.waits => BUSY,
+        _ if roles.waits || wanted.waits || view.settling() => BUSY,
         _ => IDLE,
     };
     Plan {

@@ -8,7 +8,7 @@ use crate::api::status::{Elector, Identity};
 use crate::model::cluster::Cluster;
 use crate::model::observed::{Live, Member, ObjectId, Observed};
 use crate::model::plan::{Authority, Target};
-use crate::model::redis::{Engine, Facts, RoleState};
+use crate::model::redis::{Engine, Facts, ProbeError, RoleState, Seen};
 use crate::names;
 
 /// One set as seen now.
@@ -33,6 +33,26 @@ impl<'a> View<'a> {
     /// Whether anything may be changed at all.
     pub fn may_act(&self) -> bool {
         !self.cluster.spec.paused && !self.observed.deleting
+    }
+
+    /// Whether a running pod has not answered its first question yet: for at most the second that a connection may take.
+    /// What is not known then is neither shown as lost nor taken back.
+    pub fn settling(&self) -> bool {
+        let asked_soon = |m: &Member| {
+            let running = m
+                .pod
+                .as_ref()
+                .is_some_and(|p| p.ip.is_some() && p.started.is_some() && !p.deleting);
+            running
+                && matches!(
+                    &m.redis,
+                    Seen::Unknown {
+                        error: ProbeError::NotAsked,
+                        ..
+                    }
+                )
+        };
+        self.observed.internal.credentials().is_some() && self.observed.members.iter().any(asked_soon)
     }
 
     /// Pods that spec asks for, the master included.
