@@ -25,7 +25,6 @@ use crate::decide;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::model::cluster::{Cluster, InvalidSet};
-use crate::model::observed::Observed;
 use crate::model::plan::Plan;
 use crate::model::redis::SetKey;
 use crate::observe::{self, Memory, Scope, Stores, version};
@@ -102,6 +101,7 @@ pub async fn run(leader: Leader, stop: CancellationToken) {
         }
         drop(ended);
         leader.metrics.leads(false);
+        leader.metrics.forget_all();
         if stop.is_cancelled() {
             return;
         }
@@ -260,10 +260,7 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
             ..State::default()
         };
     }
-    let mut pass = Pass {
-        failed: false,
-        next: RETRY,
-    };
+    let mut pass = Pass::default();
     for round in 0..ROUNDS {
         let newest = context.newest(&set, &state.memory);
         let cluster = Cluster::new(&newest)?;
@@ -287,12 +284,16 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
         let plan = decide::decide(&cluster, &observed, Timestamp::now());
         tracing::debug!(set = %key, round, steps = ?plan.steps.iter().map(act::name).collect::<Vec<_>>(), "decided");
         let outcome = act::act(&actor, &observed, &newest, &plan, &mut state.memory).await;
-        pass.failed |= report(&context, &key, &outcome);
-        pass.next = plan.next;
-        act::publish(&context.recorder, &newest, plan.events.clone());
-        let last = plan.steps.is_empty() || pass.failed || round + 1 == ROUNDS;
-        if last {
-            write_status(&actor, &mut state, &observed, &plan, &mut pass).await;
+        pass.note(&outcome, plan.next);
+        report(&context, &key, &outcome);
+        state.memory.failures = outcome.sentences();
+        if outcome.failures.is_empty() {
+            act::publish(&context.recorder, &newest, plan.events.clone());
+        }
+        if plan.steps.is_empty() || outcome.ends_pass() || round + 1 == ROUNDS {
+            if write_status(&actor, &mut state, &plan, &mut pass).await {
+                act::publish(&context.recorder, &newest, plan.turned.clone());
+            }
             context.metrics.observe(&key, &cluster, &observed, &plan);
             break;
         }
@@ -302,12 +303,20 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
 }
 
 /// How one pass ended.
+#[derive(Default)]
 struct Pass {
     failed: bool,
     next: Duration,
 }
 
 impl Pass {
+    /// Notes a round. A failure slows the next pass down only if no role step was done beside it: a volume that can not
+    /// grow must not delay a grant.
+    fn note(&mut self, outcome: &Outcome, next: Duration) {
+        self.failed = !outcome.failures.is_empty() && outcome.roles_done == 0;
+        self.next = next;
+    }
+
     /// When to look again: growing pauses while steps fail.
     fn when(&self, state: &mut State) -> Duration {
         state.failures = if self.failed {
@@ -322,32 +331,36 @@ impl Pass {
     }
 }
 
-/// Tells of failures; true if there was one that is more than a lost race.
-fn report(context: &Context, key: &SetKey, outcome: &Outcome) -> bool {
+/// Tells of failures; a lost race and a lost Lease are nobody's business.
+fn report(context: &Context, key: &SetKey, outcome: &Outcome) {
     for (step, error) in &outcome.failures {
         context.metrics.step_failed(step);
-        if error.is_conflict() {
-            tracing::debug!(set = %key, step, %error, "lost a race");
+        if error.is_conflict() || error.is_lease() {
+            tracing::debug!(set = %key, step, %error, "not done");
         } else {
             tracing::warn!(set = %key, step, %error, "step failed");
         }
     }
-    !outcome.failures.is_empty()
 }
 
-/// Writes the observed fields if they changed, also when a step failed, but not faster than the pace allows.
-async fn write_status(actor: &Actor<'_>, state: &mut State, _: &Observed, plan: &Plan, pass: &mut Pass) {
-    let Some(status) = &plan.status else { return };
+/// Writes the observed fields if they changed, also when a step failed, but not faster than the pace allows. True if
+/// they were written.
+async fn write_status(actor: &Actor<'_>, state: &mut State, plan: &Plan, pass: &mut Pass) -> bool {
+    let Some(status) = &plan.status else { return false };
     let wait = state.writer.wait();
     if wait > Duration::ZERO {
         pass.next = pass.next.min(wait);
-        return;
+        return false;
     }
     match state.writer.write(actor, status).await {
-        Ok(reply) => state.memory.newest = Some(reply),
+        Ok(reply) => {
+            state.memory.newest = Some(reply);
+            true
+        }
         Err(error) => {
             tracing::warn!(set = %actor.key, %error, "status");
             pass.failed = true;
+            false
         }
     }
 }

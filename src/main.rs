@@ -228,9 +228,11 @@ async fn run(options: Options) -> Result<(), Fatal> {
         async move {
             served(&client, &options.watch_namespaces, &ready, &stop).await;
             if !stop.is_cancelled() {
-                let keeping = tokio::spawn(keeper.run(stop.child_token()));
+                let release = CancellationToken::new();
+                let keeping = tokio::spawn(keeper.run(release.clone()));
                 controller::run(leader, stop.clone()).await;
                 // The Lease is given back only after the last effect.
+                release.cancel();
                 let _ = keeping.await;
             }
         }

@@ -269,6 +269,14 @@ impl Metrics {
         self.0.member_lag_seconds.remove(label);
     }
 
+    /// Drops the series of all sets: another process has them now.
+    pub fn forget_all(&self) {
+        let known = self.0.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let keys: Vec<_> = known.keys().cloned().collect();
+        drop(known);
+        keys.iter().for_each(|key| self.forget(key));
+    }
+
     /// Drops the series of a set that is gone.
     pub fn forget(&self, key: &SetKey) {
         let set = Set {

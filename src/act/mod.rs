@@ -12,6 +12,7 @@ mod status;
 use std::time::Duration;
 
 use futures::future::join_all;
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 
 use crate::api::RedisReplicaSet;
@@ -38,7 +39,7 @@ pub enum ActError {
     #[error(transparent)]
     Lease(#[from] NotLeader),
     /// The API server refused it, or could not be reached.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", words(source))]
     Api {
         /// What was asked.
         what: String,
@@ -64,7 +65,25 @@ pub enum ActError {
     Missing(&'static str),
 }
 
+/// What the API server said, without the machine-readable rest of its answer.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
 impl ActError {
+    /// This process may not act any more: nobody is to be told, the next leader goes on.
+    pub fn is_lease(&self) -> bool {
+        matches!(self, Self::Lease(_))
+    }
+
+    /// What was to be deleted is gone already.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(s) if s.is_not_found()))
+    }
+
     /// Somebody else wrote first: observe again, no need to tell anybody.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(s) if s.is_conflict() || s.is_already_exists()))
@@ -90,9 +109,11 @@ pub struct Actor<'a> {
 /// What came of a plan.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Steps done.
-    pub done: usize,
-    /// Failures, each with its step's name.
+    /// Role steps that were done.
+    pub roles_done: usize,
+    /// Whether a role step failed: those behind it were not tried.
+    pub roles_failed: bool,
+    /// Failures of all steps, each with its step's name.
     pub failures: Vec<(&'static str, ActError)>,
 }
 
@@ -111,12 +132,18 @@ pub async fn act(
             [Step::Record { authority, why }] => vec![authority::record(actor, set, authority, why, memory).await],
             redis => join_all(redis.iter().map(|step| roles::role(actor, observed, step))).await,
         };
+        remember_attached(batch, &results, memory);
+        outcome.roles_done += results.iter().filter(|result| result.is_ok()).count();
         outcome.take(batch, results);
         if !outcome.failures.is_empty() {
+            outcome.roles_failed = true;
             break;
         }
     }
     for step in rest {
+        if outcome.failures.iter().any(|(_, error)| error.is_lease()) {
+            break;
+        }
         let result = other(actor, observed, step, memory).await;
         outcome.take(&[step], vec![result]);
     }
@@ -124,12 +151,34 @@ pub async fn act(
 }
 
 impl Outcome {
+    /// Whether there is no use in another round now: what failed would fail again, and no role moved.
+    pub fn ends_pass(&self) -> bool {
+        self.roles_failed || (!self.failures.is_empty() && self.roles_done == 0)
+    }
+
+    /// The failures that a person may have to do something about.
+    pub fn sentences(&self) -> Vec<String> {
+        let told = self
+            .failures
+            .iter()
+            .filter(|(_, error)| !error.is_conflict() && !error.is_lease());
+        told.map(|(_, error)| error.to_string()).collect()
+    }
+
     fn take(&mut self, steps: &[&Step], results: Vec<Result<(), ActError>>) {
         for (step, result) in steps.iter().zip(results) {
-            match result {
-                Ok(()) => self.done += 1,
-                Err(error) => self.failures.push((name(step), error)),
+            if let Err(error) = result {
+                self.failures.push((name(step), error));
             }
+        }
+    }
+}
+
+/// When which process was last attached, so that a link that stays down is not tried again at once.
+fn remember_attached(steps: &[&Step], results: &[Result<(), ActError>], memory: &mut Memory) {
+    for (step, result) in steps.iter().zip(results) {
+        if let (Step::Attach { child, .. }, Ok(())) = (step, result) {
+            memory.attached.insert(child.run_id.clone(), Timestamp::now());
         }
     }
 }

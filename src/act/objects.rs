@@ -74,9 +74,11 @@ pub(super) async fn delete(actor: &Actor<'_>, id: &ObjectId, uid: &str) -> Resul
         resource_version: None,
     };
     let params = DeleteParams::background().preconditions(seen);
-    call(actor, format!("{} {}", id.kind, id.name), api.delete(&id.name, &params))
-        .await
-        .map(drop)
+    let what = format!("{} {}", id.kind, id.name);
+    match call(actor, what, api.delete(&id.name, &params)).await {
+        Err(error) if error.is_not_found() => Ok(()),
+        result => result.map(drop),
+    }
 }
 
 fn api(actor: &Actor<'_>, id: &ObjectId) -> Result<Api<DynamicObject>, ActError> {

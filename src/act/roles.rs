@@ -65,6 +65,11 @@ async fn attach(
         .parse()
         .map_err(|_| ActError::Missing("the parent's address is no IP address"))?;
     let user = names::link_user(&child.name);
+    // Whoever still holds a link under this name, such as a process that was deleted by force, loses it first.
+    on(actor, parent, "revoke", async |c| {
+        roles::revoke_link(c, &child.name).await
+    })
+    .await?;
     on(actor, parent, "mint", async |c| {
         roles::mint_link(c, &child.name, &secret).await
     })
@@ -94,10 +99,11 @@ pub(super) async fn configure(
                 source: CallError::Refused { message, .. },
                 ..
             }) if message.contains("immutable") => Some(Refusal::Immutable),
+            // Any other code (BUSY, LOADING, OOM) speaks of the moment, not of the value.
             Err(ActError::Redis {
                 source: CallError::Refused { code, message, .. },
                 ..
-            }) => Some(Refusal::Refused(format!("{code} {message}"))),
+            }) if code == "ERR" => Some(Refusal::Refused(message)),
             Err(error) => return Err(error),
         };
         if let Some(answer) = answer {

@@ -122,6 +122,8 @@ words! {
         Unschedulable = "Unschedulable",
         /// An image cannot be fetched.
         ImagePullFailed = "ImagePullFailed",
+        /// A change was refused or not answered, by the API server or by a Redis, and is tried again.
+        ApplyFailed = "ApplyFailed",
         /// Volumes are being grown.
         Resizing = "Resizing",
         /// Pods of an older revision run until somebody deletes them.
@@ -218,6 +220,7 @@ impl ConditionType {
                 PvcPending,
                 Unschedulable,
                 ImagePullFailed,
+                ApplyFailed,
                 Resizing,
                 PodNotReady,
                 OnDelete,
@@ -259,6 +262,7 @@ const READY: &[Reason] = {
         PvcPending,
         Unschedulable,
         ImagePullFailed,
+        ApplyFailed,
         Resizing,
         PodNotReady,
         RefusedByRedis,

@@ -285,6 +285,8 @@ words! {
         New = "New",
         /// The master's process was started again.
         Restarted = "Restarted",
+        /// The master's pod was made anew on its volume.
+        PodGone = "PodGone",
         /// All pods were started again, or the volumes outlived their set.
         ColdStart = "ColdStart",
     }

@@ -52,7 +52,9 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     let settings = settings::decide(&view);
 
     let mut steps = Vec::new();
-    if view.may_act() {
+    // Status that is older than the world must not be carried into the world.
+    let behind = matches!(roles.hold, Some(Hold::StatusBehind { .. }));
+    if view.may_act() && !behind {
         steps.extend(roles.steps.iter().cloned());
         steps.extend(wanted.steps.iter().cloned());
         if roles.steps.is_empty() {
@@ -62,7 +64,8 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
             steps.extend(labels::decide(&view));
         }
     }
-    let (status, events) = if view.settling() {
+    let events = status::events(&view, &roles, &wanted);
+    let (status, turned) = if view.settling() {
         (None, Vec::new())
     } else {
         status::status(&view, &roles, &wanted, &settings)
@@ -77,6 +80,7 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
         steps,
         status,
         events,
+        turned,
         next,
     }
 }

@@ -40,17 +40,23 @@ pub(super) fn decide(view: &View) -> Wanted {
         ..Wanted::default()
     };
     let Some(app_sha256) = app_password(view, &mut wanted) else {
+        if view.authority.master.is_some() {
+            children(view, &mut wanted);
+        }
         return wanted;
     };
     match &view.observed.internal {
         InternalSecret::Unknown => return wanted,
-        InternalSecret::Unusable(owner) => {
+        InternalSecret::Unusable { why, .. } => {
             let id = ObjectId {
                 kind: "Secret",
                 name: names::internal_secret(&view.cluster.name),
             };
-            wanted.conflicts.push((id, owner.clone()));
-            return wanted;
+            wanted.conflicts.push((id, why.clone()));
+            // A set that has a master goes on; a new one is not begun without credentials.
+            if view.authority.master.is_none() {
+                return wanted;
+            }
         }
         InternalSecret::Absent => {
             wanted.steps.push(Step::CreateInternal { app_sha256 });
@@ -201,6 +207,7 @@ fn child(view: &View, built: build::Object, wanted: &mut Wanted) {
             wanted.waits = true;
             wanted.steps.push(Step::Create(object));
         }
+        Some(Live::Unread) => wanted.waits = true,
         Some(Live::Foreign { owner }) => wanted.conflicts.push((object.id, owner.clone())),
         Some(Live::Ours(live)) => {
             let Some(difference) = compare::differs(&object.body, live) else {
@@ -246,7 +253,7 @@ fn old_config_maps(view: &View, in_use: &str, wanted: &mut Wanted) {
         .observed
         .members
         .iter()
-        .all(|m| m.pod.as_ref().is_none_or(|p| p.config_revision.is_some()));
+        .all(|m| m.pod.as_ref().is_some_and(|p| p.config_revision.is_some()));
     for (id, live) in view.observed.objects.iter().filter(|(id, _)| id.kind == "ConfigMap") {
         let Live::Ours(body) = live else { continue };
         let old = id.name != in_use && id.name.starts_with(&names::config_map(&view.cluster.name, ""));

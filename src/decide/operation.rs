@@ -19,6 +19,8 @@ use crate::model::redis::{Facts, RoleState, Seen};
 
 /// How long a new master waits for the replicas that its min-replicas-to-write asks for.
 const AWAIT_REPLICAS: SignedDuration = SignedDuration::from_secs(10);
+/// After its last acknowledgement a master takes writes at most this long: min-replicas-max-lag and 2 s (FACTS.md 12).
+const SELF_FENCE: SignedDuration = SignedDuration::from_secs(4);
 /// Lineages that are remembered; a replica can not meet more (Redis keeps two).
 const HISTORIES: usize = 10;
 
@@ -91,10 +93,10 @@ pub(super) fn grant_again(view: &View) -> Roles {
     let others_down = view
         .others()
         .all(|m| m.facts().is_none_or(|f| f.state() == RoleState::Fenced));
-    let reason = if others_down {
-        OperationReason::ColdStart
-    } else {
-        OperationReason::Restarted
+    let reason = match (is_recorded_process(view, member), others_down) {
+        (false, _) => OperationReason::PodGone,
+        (true, true) => OperationReason::ColdStart,
+        (true, false) => OperationReason::Restarted,
     };
     begin(view, member, OperationKind::Grant, reason, view.authority.epoch + 1)
 }
@@ -118,7 +120,7 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
             view,
             member,
             under_way.kind,
-            OperationReason::Restarted,
+            OperationReason::PodGone,
             view.authority.epoch + 1,
         );
     }
@@ -126,12 +128,33 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
         RoleState::Bare if !has_history(view, facts) => Roles::steps(vec![record_history(view, facts)]),
         RoleState::Bare => match under_way.kind {
             OperationKind::Bootstrap => await_replicas(view, member, facts, under_way),
-            OperationKind::Grant => arm(view, member, facts),
+            OperationKind::Grant => end_of_the_old(view, member, under_way).unwrap_or_else(|| arm(view, member, facts)),
         },
         RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {
             Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
         }
     }
+}
+
+/// A pod that was deleted by force may live on and take writes for as long as replicas acknowledge them. So before its
+/// successor takes any, whoever may still follow it is detached, and the time passes after which it fences itself.
+fn end_of_the_old(view: &View, member: &Member, under_way: &Operation) -> Option<Roles> {
+    if under_way.reason != OperationReason::PodGone {
+        return None;
+    }
+    let ip = member.pod.as_ref().and_then(|p| p.ip.as_deref());
+    let follows_another = |f: &Facts| match f.state() {
+        RoleState::Attached { host } => Some(host.as_str()) != ip,
+        RoleState::Fenced | RoleState::Bare | RoleState::Armed { .. } => false,
+    };
+    let attached = view
+        .others()
+        .filter(|m| m.facts().is_some_and(|f| f.loading.is_none() && follows_another(f)));
+    let fences: Vec<_> = attached.filter_map(target).map(|to| Step::Fence { to }).collect();
+    if !fences.is_empty() {
+        return Some(Roles::waiting(fences));
+    }
+    (view.since(under_way.started_at.0) < SELF_FENCE).then(|| Roles::waiting(Vec::new()))
 }
 
 /// A new set's master waits until k replicas hold everything, so that its first write can be confirmed.

@@ -99,7 +99,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
             arm(min_goal)
         };
     }
-    if min < in_force || (min > in_force && wait_goal == quorum.wait) {
+    if min < in_force || (min > in_force && (wait_goal == quorum.wait || linked < min)) {
         return arm(in_force);
     }
     Roles {

@@ -3,7 +3,7 @@
 //! A pod enters the electors before it is attached, and only the operator attaches it. Full resyncs are given one after
 //! the other; a partial one costs nothing and waits for nobody.
 
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
 use super::view::{View, target};
@@ -220,5 +220,7 @@ fn hangs_right(view: &View, child: &Member, child_facts: &Facts, master: &Member
     let up = child_facts.replica_link().is_some_and(|link| link.up || link.syncing);
     let known = view.observed.status.members.iter().find(|m| m.name == child.name);
     let down_since = known.filter(|m| m.state == MemberState::LinkDown).map(|m| m.since.0);
-    up || down_since.is_none_or(|since| view.since(since) < RETRY_LINK)
+    let tried = view.observed.attached.get(&child_facts.run_id);
+    let recent = |since: &Timestamp| view.since(*since) < RETRY_LINK;
+    up || down_since.as_ref().is_none_or(recent) || tried.is_some_and(recent)
 }

@@ -78,7 +78,7 @@ fn differing(view: &View, member: &Member, facts: &Facts, wanted: &BTreeMap<Stri
             };
             match view.observed.refused.get(&((*key).clone(), (*value).clone())) {
                 Some(Refusal::Immutable | Refusal::Refused(_)) => false,
-                Some(Refusal::Shown(shown)) => shown != current,
+                Some(Refusal::Shown(shown)) => shown != current && !same_value(key, value, current),
                 None => !same_value(key, value, current),
             }
         })

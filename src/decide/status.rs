@@ -62,9 +62,9 @@ pub(super) fn status(
     new.conditions = conditions::conditions(view, roles, wanted, settings, &new);
     let quiet = same_observation(old, &new);
     new.high_water_mark = high_water_mark(view, quiet).or(new.high_water_mark);
-    let events = events(view, roles, wanted, &new);
+    let turned = conditions::turned(&old.conditions, &new.conditions);
     let unchanged = quiet && new.high_water_mark == old.high_water_mark;
-    ((!unchanged).then_some(new), events)
+    ((!unchanged).then_some(new), turned)
 }
 
 fn count(n: usize) -> i32 {
@@ -199,7 +199,10 @@ fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
     let offset = if view.observed.members.iter().all(|m| m.ordinal == master.ordinal) {
         facts.offset
     } else {
-        held?
+        let known = view.observed.status.high_water_mark.as_ref();
+        let before = known.filter(|mark| mark.replid == facts.replid).map(|mark| mark.offset);
+        held.or(before.and_then(|offset| u64::try_from(offset).ok()))
+            .unwrap_or(0)
     };
     let new = HighWaterMark {
         epoch: view.authority.epoch,
@@ -216,7 +219,8 @@ fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
     (!quiet && (new.offset, new.keys) != (old.offset, old.keys) || grown || emptied).then_some(new)
 }
 
-fn events(view: &View, roles: &Roles, wanted: &Wanted, new: &RedisReplicaSetStatus) -> Vec<Note> {
+/// What people should be told of the steps of this round.
+pub(super) fn events(view: &View, roles: &Roles, wanted: &Wanted) -> Vec<Note> {
     let mut notes: Vec<_> = roles.steps.iter().filter_map(|step| granted(view, step)).collect();
     notes.extend(wanted.steps.iter().filter_map(|step| match step {
         Step::Apply {
@@ -230,7 +234,6 @@ fn events(view: &View, roles: &Roles, wanted: &Wanted, new: &RedisReplicaSetStat
         }),
         _ => None,
     }));
-    notes.extend(conditions::turned(&view.observed.status.conditions, &new.conditions));
     notes
 }
 

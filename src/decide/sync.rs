@@ -87,8 +87,10 @@ fn age(view: &View, facts: &Facts) -> Option<Duration> {
         Some(Seen::Answers { offsets, .. }) => Some(offsets.age(facts.offset, view.now)),
         _ => None,
     };
+    // A look may be a second old, and so may this pass: that much is no lag.
+    let slack = |age: Duration| age.saturating_sub(Duration::from_secs(2));
     match by_offset {
-        Some(age) => Some(age?.max(last_io.unwrap_or_default().saturating_sub(Duration::from_secs(2)))),
+        Some(age) => Some(slack(age?).max(slack(last_io.unwrap_or_default()))),
         None => last_io,
     }
 }

@@ -127,7 +127,7 @@ impl<'a> View<'a> {
             name: name.to_owned(),
         })? {
             Live::Ours(body) => Some(body),
-            Live::Foreign { .. } => None,
+            Live::Foreign { .. } | Live::Unread => None,
         }
     }
 

@@ -34,6 +34,10 @@ pub struct Observed {
     pub vip_pods: BTreeSet<String>,
     /// What Redis answered to directives and values that it does not show as they were given, since this operator leads.
     pub refused: BTreeMap<(String, String), Refusal>,
+    /// When which process, by run id, was last attached by this operator.
+    pub attached: BTreeMap<String, Timestamp>,
+    /// Steps of the last pass that failed, in one sentence each; lost races are not among them.
+    pub failures: Vec<String>,
 }
 
 impl Observed {
@@ -65,6 +69,8 @@ pub struct ObjectId {
 pub enum Live {
     /// Controlled by this set, by owner UID.
     Ours(Value),
+    /// It could not be read, or is about to go: nothing is known that anything could be built on.
+    Unread,
     /// Controlled by somebody else or by nobody: never touched.
     Foreign {
         /// Who owns it, for people.
@@ -190,7 +196,12 @@ pub enum InternalSecret {
     /// There is none any more, but this process knows what it held, and running servers still go by it.
     Lost(Credentials),
     /// It is there, but not ours or not readable as ours.
-    Unusable(String),
+    Unusable {
+        /// Why, for people.
+        why: String,
+        /// What it held before, if this process knows: running servers still go by it.
+        known: Option<Credentials>,
+    },
     /// It is there.
     Present(Credentials),
 }
@@ -200,7 +211,8 @@ impl InternalSecret {
     pub fn credentials(&self) -> Option<&Credentials> {
         match self {
             Self::Present(credentials) | Self::Lost(credentials) => Some(credentials),
-            Self::Unknown | Self::Absent | Self::Unusable(_) => None,
+            Self::Unusable { known, .. } => known.as_ref(),
+            Self::Unknown | Self::Absent => None,
         }
     }
 }

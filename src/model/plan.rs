@@ -17,8 +17,10 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The observed part of status as it should read now, if that is not what it says.
     pub status: Option<RedisReplicaSetStatus>,
-    /// What people should be told once.
+    /// What people should be told of the steps.
     pub events: Vec<Note>,
+    /// What people should be told of conditions that turned, once the status is written.
+    pub turned: Vec<Note>,
     /// When to look again if nothing happens before.
     pub next: Duration,
 }

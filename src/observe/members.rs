@@ -86,7 +86,7 @@ fn owner_of_pods<'a>(cluster: &Cluster, objects: &'a BTreeMap<ObjectId, Live>) -
     };
     match objects.get(&id)? {
         Live::Ours(body) => body["metadata"]["uid"].as_str(),
-        Live::Foreign { .. } => None,
+        Live::Foreign { .. } | Live::Unread => None,
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) fn with_redis(found: Vec<Found>, seen: &BTreeMap<PodUid, Seen>) -> Ve
         .into_iter()
         .map(|m| Member {
             redis: redis(m.pod.as_ref().map(|p| &p.uid)).unwrap_or_else(|| Seen::Unknown {
-                since: Timestamp::now(),
+                since: m.pod.as_ref().and_then(|p| p.started).unwrap_or(Timestamp::UNIX_EPOCH),
                 error: ProbeError::NotAsked,
                 eof: false,
                 last: None,
@@ -220,16 +220,11 @@ fn last_words(log: &str) -> String {
     }
 }
 
-/// The tail of a text: logs end with what went wrong. Control characters do not reach status or logs.
+/// The head of a text without control characters, which shall not reach status or logs.
 fn words(text: &str) -> String {
-    let clean: Vec<char> = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let tail = clean.len().saturating_sub(WORDS);
-    clean[tail..]
-        .iter()
-        .collect::<String>()
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean = clean.split_whitespace().collect::<Vec<_>>().join(" ");
+    clean.chars().take(WORDS).collect()
 }
 
 fn storage(quantities: Option<&BTreeMap<String, Quantity>>) -> Option<String> {

@@ -10,12 +10,13 @@ mod stores;
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::jiff::Timestamp;
 use kube::{Client, ResourceExt};
 
 use crate::api::RedisReplicaSet;
 use crate::model::cluster::Cluster;
 use crate::model::observed::{Observed, Refusal, StatefulSetFacts};
-use crate::model::redis::SetKey;
+use crate::model::redis::{Seen, SetKey};
 use crate::names;
 use crate::redis::probe::Probes;
 
@@ -32,6 +33,12 @@ pub struct Memory {
     pub secrets: SecretCache,
     /// What Redis answered to directives and values.
     pub refused: BTreeMap<(String, String), Refusal>,
+    /// Image that these answers are from: another server may answer otherwise.
+    pub refused_by: String,
+    /// When which process, by run id, was last attached.
+    pub attached: BTreeMap<String, Timestamp>,
+    /// Steps of the last pass that failed, in one sentence each; lost races are not among them.
+    pub failures: Vec<String>,
 }
 
 /// Reads everything about one set.
@@ -48,6 +55,10 @@ pub async fn observe(
         name: cluster.name.clone(),
     };
     memory.secrets.refresh(client, cluster).await;
+    if memory.refused_by != cluster.spec.image {
+        memory.refused.clear();
+        memory.refused_by.clone_from(&cluster.spec.image);
+    }
     let objects = objects::live(client, stores, cluster).await;
     let found = members::find(stores, cluster, &objects);
     probes.keep(
@@ -55,6 +66,12 @@ pub async fn observe(
         members::targets(cluster, &found, &memory.secrets.internal, &probed_directives(cluster)),
     );
     let seen = probes.look(&key);
+    let runs = |run: &String| {
+        seen.values()
+            .filter_map(Seen::last_facts)
+            .any(|facts| facts.run_id == *run)
+    };
+    memory.attached.retain(|run, _| runs(run));
     Observed {
         status: set.status.clone().unwrap_or_default(),
         deleting: set.metadata.deletion_timestamp.is_some(),
@@ -66,6 +83,8 @@ pub async fn observe(
         app: memory.secrets.app.clone(),
         vip_pods: vip_pods(stores, cluster),
         refused: memory.refused.clone(),
+        attached: memory.attached.clone(),
+        failures: memory.failures.clone(),
     }
 }
 

@@ -102,24 +102,20 @@ async fn ask(client: &Client, cluster: &Cluster, id: ObjectId) -> Option<(Object
             Some((id, live))
         }
         // Unknown is not absent: nothing is created over an object that could not be read.
-        Ok(Err(error)) => Some((
-            id,
-            Live::Foreign {
-                owner: format!("it could not be read: {error}"),
-            },
-        )),
-        Err(_) => Some((
-            id,
-            Live::Foreign {
-                owner: "it could not be read within a second".into(),
-            },
-        )),
+        Ok(Err(error)) => {
+            tracing::warn!(kind = id.kind, name = %id.name, %error, "reading an object");
+            Some((id, Live::Unread))
+        }
+        Err(_) => Some((id, Live::Unread)),
     }
 }
 
 fn classify(cluster: &Cluster, meta: &ObjectMeta, body: impl FnOnce() -> Value) -> Live {
+    let own_name = format!("{} {}", names::KIND, cluster.name);
     match owner(meta) {
-        Some((uid, _)) if uid == cluster.uid => Live::Ours(body()),
+        Some((uid, _)) if uid == cluster.uid && meta.deletion_timestamp.is_none() => Live::Ours(body()),
+        // On its way out, or left by an earlier set of this name: the garbage collector takes it.
+        Some((uid, owner)) if uid == cluster.uid || owner == own_name => Live::Unread,
         Some((_, owner)) => Live::Foreign {
             owner: format!("controlled by {owner}"),
         },
@@ -146,6 +142,6 @@ pub(super) fn stateful_set(cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>
         name: names::stateful_set(&cluster.name),
     })? {
         Live::Ours(body) => Some(super::stateful_set_facts(body)),
-        Live::Foreign { .. } => None,
+        Live::Foreign { .. } | Live::Unread => None,
     }
 }

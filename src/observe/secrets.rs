@@ -76,6 +76,7 @@ impl SecretCache {
             let known = self.internal.credentials().cloned();
             self.internal = match (internal_secret(cluster, answer), known) {
                 (InternalSecret::Absent, Some(known)) => InternalSecret::Lost(known),
+                (InternalSecret::Unusable { why, .. }, known) => InternalSecret::Unusable { why, known },
                 (read, _) => read,
             };
         }
@@ -125,13 +126,13 @@ fn password(answer: &Answer, key: &str) -> Option<Secret> {
 fn internal_secret(cluster: &Cluster, answer: Answer) -> InternalSecret {
     let secret = match answer {
         Answer::Absent => return InternalSecret::Absent,
-        Answer::Forbidden => return InternalSecret::Unusable("the operator may not read it".into()),
+        Answer::Forbidden => return unusable("the operator may not read it".into()),
         Answer::Found(secret) => secret,
     };
     match owner(&secret.metadata) {
         Some((uid, _)) if uid == cluster.uid => {}
-        Some((_, owner)) => return InternalSecret::Unusable(format!("controlled by {owner}")),
-        None => return InternalSecret::Unusable("it has no owner".into()),
+        Some((_, owner)) => return unusable(format!("controlled by {owner}")),
+        None => return unusable("it has no owner".into()),
     }
     let data = secret.data.unwrap_or_default();
     let value = |key: &str| {
@@ -152,8 +153,12 @@ fn internal_secret(cluster: &Cluster, answer: Answer) -> InternalSecret {
                 .and_then(|bytes| String::from_utf8(bytes).ok())
                 .unwrap_or_default(),
         }),
-        _ => InternalSecret::Unusable("keys are missing; restore them from a backup, or remove it and the pods".into()),
+        _ => unusable("keys are missing; restore them from a backup, or remove it and the pods".into()),
     }
+}
+
+fn unusable(why: String) -> InternalSecret {
+    InternalSecret::Unusable { why, known: None }
 }
 
 fn app_secret(cluster: &Cluster, key: &str, answer: Answer) -> AppSecret {

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
+use super::clock;
 use super::connection::View;
 use crate::model::redis::{Facts, ProbeError};
 
@@ -206,7 +207,7 @@ impl Connection {
         let view = self.0.view.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let look = view.commands();
         let mut replies = self.send(batch.into_iter().chain(look).collect(), deadline).await?;
-        let answered_at = Timestamp::now();
+        let answered_at = clock::now();
         let looked = replies.values.split_off(acts);
         let names = replies.names.split_off(acts);
         check(&replies.values, &replies.names)?;
@@ -242,7 +243,7 @@ impl Connection {
         let mut call = pin!(multiplexed.send_packed_commands(&pipeline, 0, names.len()));
         let (asked_at, at_once) = {
             let _order = self.0.order.lock().unwrap_or_else(PoisonError::into_inner);
-            (Timestamp::now(), call.as_mut().now_or_never())
+            (clock::now(), call.as_mut().now_or_never())
         };
         let result = match at_once {
             Some(result) => result,

@@ -9,7 +9,6 @@ mod watched;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::client::Connection;
@@ -37,7 +36,12 @@ pub struct Probes {
     wake: mpsc::UnboundedSender<SetKey>,
 }
 
-type Sets = BTreeMap<SetKey, BTreeMap<PodUid, Arc<Watched>>>;
+#[derive(Default)]
+struct Sets {
+    sets: BTreeMap<SetKey, BTreeMap<PodUid, Arc<Watched>>>,
+    /// After [`Probes::clear`]: a pass that was still running must not begin to watch again.
+    closed: bool,
+}
 
 impl Probes {
     /// Watches nothing yet. The key of a set is sent to `wake` whenever something about one of its Redis changes,
@@ -53,7 +57,11 @@ impl Probes {
     ///
     /// Must be called inside a tokio runtime.
     pub fn keep(&self, set: &SetKey, targets: Vec<Target>) {
-        let mut sets = self.lock();
+        let mut all = self.lock();
+        if all.closed {
+            return;
+        }
+        let sets = &mut all.sets;
         let mut before = sets.remove(set).unwrap_or_default();
         let mut after = BTreeMap::new();
         for target in targets {
@@ -85,8 +93,8 @@ impl Probes {
 
     /// What is known of each Redis of the set right now.
     pub fn look(&self, set: &SetKey) -> BTreeMap<PodUid, Seen> {
-        let sets = self.lock();
-        let Some(pods) = sets.get(set) else {
+        let all = self.lock();
+        let Some(pods) = all.sets.get(set) else {
             return BTreeMap::new();
         };
         pods.iter()
@@ -96,13 +104,13 @@ impl Probes {
 
     /// The held connection to one Redis, for commands; none while there is none.
     pub fn connection(&self, set: &SetKey, uid: &PodUid) -> Option<Connection> {
-        self.lock().get(set)?.get(uid)?.connection()
+        self.lock().sets.get(set)?.get(uid)?.connection()
     }
 
     /// Makes facts that were read after a command what [`Self::look`] gives from now on, unless it has newer ones
     /// or the connection ended since. Wakes nobody: whoever publishes knows.
     pub fn publish(&self, set: &SetKey, uid: &PodUid, facts: Facts) {
-        let watched = self.lock().get(set).and_then(|pods| pods.get(uid)).cloned();
+        let watched = self.lock().sets.get(set).and_then(|pods| pods.get(uid)).cloned();
         if let Some(watched) = watched {
             watched.publish(facts);
         }
@@ -113,9 +121,12 @@ impl Probes {
         self.keep(set, Vec::new());
     }
 
-    /// Ends every watch and closes every connection, at once: the lease is lost.
+    /// Ends every watch and closes every connection, at once and for good: the lease is lost.
     pub fn clear(&self) {
-        let sets = std::mem::take(&mut *self.lock());
+        let mut all = self.lock();
+        all.closed = true;
+        let sets = std::mem::take(&mut all.sets);
+        drop(all);
         sets.values()
             .flat_map(BTreeMap::values)
             .for_each(|watched| watched.stop());
@@ -124,9 +135,4 @@ impl Probes {
     fn lock(&self) -> MutexGuard<'_, Sets> {
         self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The one clock of the probes. It is the wall clock, since its times are compared with those of Kubernetes objects.
-fn now() -> Timestamp {
-    Timestamp::now()
 }

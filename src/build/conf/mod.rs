@@ -7,7 +7,7 @@
 mod managed;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use managed::is_reserved;
 
@@ -66,6 +66,11 @@ pub fn build(cluster: &Cluster) -> Result<Conf, BuildError> {
         text,
         derived,
     })
+}
+
+/// The directives that a redis.conf of ours names.
+pub fn directives(text: &str) -> BTreeSet<&str> {
+    text.lines().filter_map(|line| line.split_whitespace().next()).collect()
 }
 
 /// Short hash of a redis.conf.

@@ -3,12 +3,13 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use super::{Verdict, no, yes};
-use crate::api::status::RedisReplicaSetStatus;
+use crate::api::status::{MemberState, RedisReplicaSetStatus};
 use crate::api::{ConditionType, Reason};
 use crate::decide::hold::Hold;
 use crate::decide::objects::Wanted;
 use crate::decide::roles::Roles;
 use crate::decide::status::converged;
+use crate::decide::sync;
 use crate::decide::view::View;
 use crate::model::redis::{ProbeError, Seen};
 
@@ -134,7 +135,8 @@ fn conflict(kind: &str, name: &str, owner: &str) -> String {
 
 /// The operator is at work (kstatus).
 pub(super) fn reconciling(roles: &Roles, wanted: &Wanted, ready: &Verdict, stalled: &Verdict) -> Verdict {
-    if stalled.status == "True" || ready.status == "True" && roles.steps.is_empty() {
+    let idle = roles.steps.is_empty() && wanted.steps.is_empty();
+    if stalled.status == "True" || ready.status == "True" && idle {
         return no(Reason::Idle, "nothing to do");
     }
     let reason = match ready.reason {
@@ -203,8 +205,10 @@ pub(super) fn overdue(view: &View, reconciling: &Verdict, stalled: Verdict) -> V
     let overdue_already = old
         .clone()
         .any(|c| c.type_ == ConditionType::Stalled.as_str() && c.reason == Reason::ProgressDeadlineExceeded.as_str());
-    let too_long = at_work_since.is_some_and(|t| view.since(t) >= PROGRESS_DEADLINE);
-    if reconciling.status == "True" && !view.cluster.spec.paused && (too_long || overdue_already) {
+    let at_work = |state| matches!(state, MemberState::Syncing | MemberState::Loading);
+    let moves = view.observed.members.iter().any(|m| at_work(sync::state(view, m)));
+    let too_long = !moves && at_work_since.is_some_and(|t| view.since(t) >= PROGRESS_DEADLINE);
+    if reconciling.status == "True" && !view.cluster.spec.paused && (too_long || overdue_already && !moves) {
         return yes(
             Reason::ProgressDeadlineExceeded,
             format!("no progress for 10 minutes: {}", reconciling.message),

@@ -2,12 +2,13 @@
 
 use super::{Verdict, no, yes};
 use crate::api::Reason;
-use crate::build::{pod, quantity};
+use crate::build::{conf, pod, quantity};
 use crate::decide::objects::Wanted;
 use crate::decide::settings::Settings;
 use crate::decide::status::server;
 use crate::decide::view::View;
 use crate::model::observed::{AppSecret, ClaimFacts, Member, Trouble, Unusable};
+use crate::names;
 
 /// What servers of Redis 7.0 and Valkey, and of Redis 8, say of a directive they do not know.
 const BAD_CONFIG: [&str; 2] = ["FATAL CONFIG FILE ERROR", "Unresolved Configuration(s)"];
@@ -27,6 +28,9 @@ pub(super) fn up_to_date(view: &View, wanted: &Wanted, settings: &Settings) -> V
             Some(Trouble::Terminated(words)) => return no(Reason::PodNotReady, format!("{}: {words}", member.name)),
             Some(Trouble::Waiting(_)) | None => {}
         }
+    }
+    if let Some(failure) = view.observed.failures.first() {
+        return no(Reason::ApplyFailed, failure.clone());
     }
     if view.observed.stateful_set.is_none() {
         return no(Reason::PodNotReady, "the StatefulSet does not exist yet");
@@ -56,6 +60,22 @@ pub(super) fn up_to_date(view: &View, wanted: &Wanted, settings: &Settings) -> V
     yes(Reason::UpToDate, "every pod runs the wanted revision")
 }
 
+/// Whether a pod was made with a directive that is not wanted any more: no command takes one back.
+fn has_removed(view: &View, revision: Option<&str>) -> bool {
+    let file = |revision: &str| {
+        let name = names::config_map(&view.cluster.name, revision);
+        view.ours("ConfigMap", &name)?["data"][names::CONF_KEY].as_str()
+    };
+    let Some(old) = revision.and_then(file) else {
+        return false;
+    };
+    let Ok(new) = conf::build(view.cluster) else {
+        return false;
+    };
+    let kept = conf::directives(&new.text);
+    conf::directives(old).iter().any(|directive| !kept.contains(directive))
+}
+
 /// Whether a bound claim asks for more than its volume has.
 fn is_growing(claim: &ClaimFacts) -> bool {
     let bytes = |size: &Option<String>| size.as_deref().and_then(quantity::parse);
@@ -70,7 +90,8 @@ fn is_outdated(view: &View, member: &Member, wanted: &Wanted, settings: &Setting
     let Some(pod) = &member.pod else { return false };
     let current = pod::revision(view.cluster).ok();
     let template = current.is_some() && pod.revision != current;
-    template || (!settings.restart.is_empty() && pod.config_revision != wanted.config_revision)
+    let other_file = pod.config_revision != wanted.config_revision;
+    template || other_file && (!settings.restart.is_empty() || has_removed(view, pod.config_revision.as_deref()))
 }
 
 pub(super) fn config(view: &View, wanted: &Wanted, settings: &Settings) -> Verdict {

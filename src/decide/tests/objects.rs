@@ -107,7 +107,10 @@ fn a_foreign_secret_of_our_name_stops_a_new_set() {
     world.app = AppSecret::Present {
         sha256: "ab".repeat(32),
     };
-    world.internal = InternalSecret::Unusable("controlled by another set".into());
+    world.internal = InternalSecret::Unusable {
+        why: "controlled by another set".into(),
+        known: None,
+    };
     assert!(settle(&mut world).steps.is_empty());
     reasons(
         "a foreign Secret",

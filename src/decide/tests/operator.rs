@@ -55,11 +55,12 @@ fn lean(world: &World, observed: &Observed) -> Plan {
         steps.extend(wrong.map(|object| Step::Apply { object, because: None }));
         steps.extend(labels::decide(&view));
     }
-    let (status, events) = status::status(&view, &roles, &Wanted::default(), &Settings::default());
+    let (status, turned) = status::status(&view, &roles, &Wanted::default(), &Settings::default());
     Plan {
         steps,
         status,
-        events,
+        events: Vec::new(),
+        turned,
         next: if roles.waits { BUSY } else { IDLE },
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::now;
 use super::watched::Watched;
 use crate::model::redis::{Facts, ProbeError, RoleState};
 use crate::redis::client::{CallError, Connection, DEADLINE, End};
+use crate::redis::clock::now;
 use crate::redis::connection;
 
 /// Between two looks at a Redis that changes nothing.

@@ -7,9 +7,10 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
-use super::{Target, now};
+use super::Target;
 use crate::model::redis::{Facts, OffsetLog, ProbeError, Seen, SetKey};
 use crate::redis::client::Connection;
+use crate::redis::clock::now;
 use crate::redis::connection::{Endpoint, View};
 
 /// One watched Redis. Its task writes here, and everyone reads.

@@ -38,6 +38,8 @@ impl World {
             internal: self.internal.clone(),
             app: self.app.clone(),
             vip_pods: self.vip_pods.clone(),
+            attached: BTreeMap::new(),
+            failures: Vec::new(),
             refused: self.refused.clone(),
         }
     }
@@ -90,7 +92,7 @@ impl World {
             name: name.to_owned(),
         })? {
             Live::Ours(body) => Some(body),
-            Live::Foreign { .. } => None,
+            Live::Foreign { .. } | Live::Unread => None,
         }
     }
 
