@@ -119,11 +119,12 @@ pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, fa
 /// Attaches whoever hangs wrong: partial resyncs at once, full ones one by one.
 fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     let Some(parent) = target(master) else { return Roles::default() };
-    let syncing = |m: &&Member| m.facts().and_then(Facts::replica_link).is_some_and(|link| link.syncing);
-    let mut running = view.others().filter(syncing).count();
+    let mut running = view.others().filter(|m| takes_full(view, m, master, facts)).count();
     let mut steps = Vec::new();
-    let mut waits = false;
-    for child in view.others().filter(|m| view.wanted(m)) {
+    // Whoever could not attach for long is tried again, after the others: it must not keep them waiting.
+    let (overdue, others): (Vec<_>, Vec<_>) = view.others().filter(|m| view.wanted(m)).partition(|m| overdue(view, m));
+    let mut waits = !overdue.is_empty();
+    for child in others.into_iter().chain(overdue) {
         let Some(child_facts) = child.facts() else { continue };
         let is_elector = child.identity().is_some_and(|i| view.elector(&i).is_some());
         let deleting = child.pod.as_ref().is_none_or(|p| p.deleting);
@@ -145,6 +146,26 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     Roles { waits: waits || running > 0, steps, hold: None }
 }
 
+/// Whether a replica receives a full resync, or will as soon as its link is up: after an attach Redis says for a moment
+/// only that the link is down.
+fn takes_full(view: &View, member: &Member, master: &Member, facts: &Facts) -> bool {
+    let Some(own) = member.facts() else { return false };
+    let Some(link) = own.replica_link() else { return false };
+    let begins = !link.up && !continues(own, facts) && view.attached(own, master, facts, &member.name);
+    link.syncing || begins && (tried(own, facts) || !overdue(view, member))
+}
+
+/// Whether the child was attached since it was last looked at: an attach looks at the parent last.
+fn tried(child: &Facts, master: &Facts) -> bool {
+    child.asked_at < master.answered_at
+}
+
+/// Whether a replica's link has been down for so long that its attach is to be tried again.
+fn overdue(view: &View, member: &Member) -> bool {
+    let known = view.observed.status.members.iter().find(|m| m.name == member.name);
+    known.is_some_and(|m| m.state == MemberState::LinkDown && view.since(m.since.0) >= RETRY_LINK)
+}
+
 /// Whether the replica's own history is one that the master can go on with, so that the resync is partial.
 fn continues(child: &Facts, master: &Facts) -> bool {
     child.replid == master.replid || master.replid2.as_ref() == Some(&child.replid)
@@ -155,7 +176,5 @@ fn hangs_right(view: &View, child: &Member, child_facts: &Facts, master: &Member
         return false;
     }
     let up = child_facts.replica_link().is_some_and(|link| link.up || link.syncing);
-    let known = view.observed.status.members.iter().find(|m| m.name == child.name);
-    let down_since = known.filter(|m| m.state == MemberState::LinkDown).map(|m| m.since.0);
-    up || down_since.is_none_or(|since| view.since(since) < RETRY_LINK)
+    up || tried(child_facts, facts) || !overdue(view, child)
 }
