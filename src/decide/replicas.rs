@@ -123,7 +123,7 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     let mut steps = Vec::new();
     // Whoever could not attach for long is tried again, after the others: it must not keep them waiting.
     let (overdue, others): (Vec<_>, Vec<_>) = view.others().filter(|m| view.wanted(m)).partition(|m| overdue(view, m));
-    let mut waits = !overdue.is_empty();
+    let mut waits = !overdue.is_empty() || awaits_a_look(view);
     for child in others.into_iter().chain(overdue) {
         let Some(child_facts) = child.facts() else { continue };
         let is_elector = child.identity().is_some_and(|i| view.elector(&i).is_some());
@@ -144,6 +144,13 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
         }
     }
     Roles { waits: waits || running > 0, steps, hold: None }
+}
+
+/// Whether somebody is to vote or to leave as soon as a look at a replica is younger than the one at the master. No event
+/// tells of that.
+fn awaits_a_look(view: &View) -> bool {
+    let unsettled = view.authority.electors.iter().any(|e| e.learner || !is_known(view, e));
+    unsettled && view.others().filter_map(Member::facts).any(super::sync::linked)
 }
 
 /// Whether a replica receives a full resync, or will as soon as its link is up: after an attach Redis says for a moment

@@ -277,12 +277,16 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
 
 /// R7: whom the operator sees in a full resync, or gave one in this pass, is waited for.
 fn budget(world: &World, child: &Target, parent: &Target) {
-    let Some(master) = world.at(&parent.ip).and_then(|at| world.redis(at)) else {
+    let Some(at) = world.at(&parent.ip) else { return };
+    let (Some(host), Some(master)) = (world.pod(at), world.redis(at)) else {
         return;
     };
     let full = |(_, pod, redis): &(usize, &Pod, &Redis)| {
         let fresh = |f: &Facts| f.run_id == redis.run_id && world.now.duration_since(f.asked_at).as_secs() < 1;
-        let seen = pod.operator_reaches() && pod.peers_reach() && pod.seen.facts().is_some_and(|f| fresh(f));
+        let seen = pod.operator_reaches()
+            && pod.peers_reach()
+            && host.peers_reach()
+            && pod.seen.facts().is_some_and(|f| fresh(f));
         let Role::Follows { ip, link } = &redis.role else {
             return false;
         };

@@ -276,6 +276,14 @@ fn a_learner_votes_once_it_holds_everything() {
 }
 
 #[test]
+fn the_next_look_is_not_left_to_chance_while_a_learner_waits_for_it() {
+    let next = |text| settle(&mut world(text)).next;
+    let learns = "set epoch=3 master=0; 0 armed=1 keys=5; 1 attached learner offset=99; 2 attached";
+    assert_eq!(next(learns), crate::decide::BUSY);
+    assert_eq!(next(&learns.replace("learner offset=99", "")), crate::decide::IDLE);
+}
+
+#[test]
 fn full_resyncs_are_given_one_by_one_and_partial_ones_at_once() {
     let world = "set epoch=3 master=0 replicas=4 k=2 min=0; 0 armed=0 keys=5";
     let first = &[

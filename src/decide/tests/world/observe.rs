@@ -109,9 +109,11 @@ impl World {
         })
     }
 
-    /// Every probe looks, but those of `except`, which are slow.
+    /// Every probe looks, but those of `except`, which are slow. Who looks first changes from second to second.
     pub fn probe_all(&mut self, except: &BTreeSet<usize>) {
-        for ordinal in (0..self.slots.len()).filter(|o| !except.contains(o)) {
+        let (pods, second) = (self.slots.len(), self.now.as_second() as usize);
+        let order = (0..pods).map(|ordinal| (ordinal + second) % pods);
+        for ordinal in order.filter(|o| !except.contains(o)).collect::<Vec<_>>() {
             self.probe(ordinal);
         }
     }
