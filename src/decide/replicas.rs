@@ -167,14 +167,13 @@ pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, fa
 
 /// Attaches whoever hangs wrong: partial resyncs at once, full ones one by one.
 fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
-    let Some(parent) = target(master) else {
-        return Roles::default();
-    };
-    let syncing = |m: &&Member| m.facts().and_then(Facts::replica_link).is_some_and(|link| link.syncing);
-    let mut running = view.others().filter(syncing).count();
+    let Some(parent) = target(master) else { return Roles::default() };
+    let mut running = view.others().filter(|m| takes_full(view, m, master, facts)).count();
     let mut steps = Vec::new();
-    let mut waits = false;
-    for child in view.others().filter(|m| view.wanted(m)) {
+    // Whoever could not attach for long is tried again, after the others: it must not keep them waiting.
+    let (overdue, others): (Vec<_>, Vec<_>) = view.others().filter(|m| view.wanted(m)).partition(|m| overdue(view, m));
+    let mut waits = !overdue.is_empty() || awaits_a_look(view);
+    for child in others.into_iter().chain(overdue) {
         let Some(child_facts) = child.facts() else { continue };
         let is_elector = child.identity().is_some_and(|i| view.elector(&i).is_some());
         let deleting = child.pod.as_ref().is_none_or(|p| p.deleting);
@@ -208,6 +207,36 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     }
 }
 
+/// Whether somebody is to vote or to leave as soon as a look at a replica is younger than the one at the master. No event
+/// tells of that.
+fn awaits_a_look(view: &View) -> bool {
+    let unsettled = view.authority.electors.iter().any(|e| e.learner || !is_known(view, e));
+    unsettled && view.others().filter_map(Member::facts).any(super::sync::linked)
+}
+
+/// Whether a replica receives a full resync, or will as soon as its link is up: after an attach Redis says for a moment
+/// only that the link is down.
+fn takes_full(view: &View, member: &Member, master: &Member, facts: &Facts) -> bool {
+    let Some(own) = member.facts() else { return false };
+    let Some(link) = own.replica_link() else { return false };
+    let begins = !link.up && !continues(own, facts) && view.attached(own, master, facts, &member.name);
+    link.syncing || begins && (tried(own, facts) || !overdue(view, member))
+}
+
+/// Whether the child was attached since it was last looked at: an attach looks at the parent last.
+fn tried(child: &Facts, master: &Facts) -> bool {
+    child.asked_at < master.answered_at
+}
+
+/// Whether a replica's link has been down for so long that its attach is to be tried again.
+fn overdue(view: &View, member: &Member) -> bool {
+    let long_ago = |since: Timestamp| view.since(since) >= RETRY_LINK;
+    let known = view.observed.status.members.iter().find(|m| m.name == member.name);
+    let attached = member.facts().and_then(|f| view.observed.attached.get(&f.run_id));
+    known.is_some_and(|m| m.state == MemberState::LinkDown && long_ago(m.since.0))
+        && attached.is_none_or(|at| long_ago(*at))
+}
+
 /// Whether the replica's own history is one that the master can go on with, so that the resync is partial.
 fn continues(child: &Facts, master: &Facts) -> bool {
     child.replid == master.replid || master.replid2.as_ref() == Some(&child.replid)
@@ -218,9 +247,5 @@ fn hangs_right(view: &View, child: &Member, child_facts: &Facts, master: &Member
         return false;
     }
     let up = child_facts.replica_link().is_some_and(|link| link.up || link.syncing);
-    let known = view.observed.status.members.iter().find(|m| m.name == child.name);
-    let down_since = known.filter(|m| m.state == MemberState::LinkDown).map(|m| m.since.0);
-    let tried = view.observed.attached.get(&child_facts.run_id);
-    let recent = |since: &Timestamp| view.since(*since) < RETRY_LINK;
-    up || down_since.as_ref().is_none_or(recent) || tried.is_some_and(recent)
+    up || tried(child_facts, facts) || !overdue(view, child)
 }

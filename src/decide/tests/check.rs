@@ -149,7 +149,7 @@ pub fn world(text: &str) -> World {
         .map(|part| {
             let (ordinal, words) = part.split_once(' ').unwrap_or((part, ""));
             let known = "nopod noclaim fenced armed bare attached syncing linkdown loading keys same offset silent \
-                 rejected dead pending deleting age mark old newvolume newpod learner out version user notes";
+                 rejected reset dead pending deleting age mark old newvolume newpod learner out version user notes";
             (ordinal.parse().unwrap(), Words::of(words).only(known))
         })
         .collect();
@@ -318,7 +318,11 @@ fn cut(world: &mut World, ordinal: usize, words: &Words) {
         world.kill(ordinal, false);
         world.pod_mut(ordinal).unwrap().starts_in = None;
     }
-    let reach = [("silent", Reach::Peers), ("rejected", Reach::Rejected)];
+    let reach = [
+        ("silent", Reach::Peers),
+        ("rejected", Reach::Rejected),
+        ("reset", Reach::Reset),
+    ];
     let Some((_, reach)) = reach.into_iter().find(|(word, _)| words.has(word)) else {
         return world.probe(ordinal);
     };

@@ -72,9 +72,12 @@ fn annotations(body: &serde_json::Value) -> &serde_json::Value {
 /// One pass of the loop: rounds until there is nothing to do, then status. Every step is judged.
 pub fn pass(world: &mut World, slow: &BTreeSet<usize>) {
     world.probe_all(slow);
+    let mut done = Vec::new();
     for round in 0..ROUNDS {
         let plan = plan(world);
         oracle::plan(world, &plan);
+        done.extend(plan.steps.iter().filter(|s| is_role(s)).cloned());
+        oracle::pass(&done);
         let Some(failed) = act(world, &plan) else { return };
         if plan.steps.is_empty() || failed || round + 1 == ROUNDS {
             if let Some(status) = &plan.status {

@@ -5,10 +5,11 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::world::redis::{Link, Role};
-use super::world::{SET, World};
+use super::world::redis::{Link, Redis, Role};
+use super::world::{Pod, SET, World};
 use crate::api::{ConditionType, Reason};
 use crate::model::plan::{Authority, Plan, Step, Target};
+use crate::model::redis::Facts;
 use crate::names;
 
 /// A plan as a whole.
@@ -24,6 +25,13 @@ pub fn plan(world: &World, plan: &Plan) {
     if let Some(status) = &plan.status {
         assert_eq!(status.master, None, "an observation names an authority field");
         conditions(&status.conditions);
+    }
+}
+
+/// The role steps of one pass: none is done twice.
+pub fn pass(steps: &[Step]) {
+    for (at, step) in steps.iter().enumerate() {
+        assert!(!steps[..at].contains(step), "S18: twice in one pass: {step:?}");
     }
 }
 
@@ -255,6 +263,7 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
     assert_eq!(Some(epoch), world.status.epoch, "attached in another epoch");
     let entered = world.status.electors.iter().any(|e| e.uid == child.uid);
     assert!(entered, "{} is attached before it entered the electors", child.name);
+    budget(world, child, parent);
     let at = |to: &Target| world.redis(names::ordinal(SET, &to.name).unwrap() as usize);
     if let (Some(from), Some(to)) = (at(parent), at(child)) {
         assert_eq!(from.role, Role::Master, "attached to a pod that is no master");
@@ -264,6 +273,44 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
             child.name
         );
     }
+}
+
+/// R7: whom the operator sees in a full resync, or gave one in this pass, is waited for.
+fn budget(world: &World, child: &Target, parent: &Target) {
+    let Some(at) = world.at(&parent.ip) else { return };
+    let (Some(host), Some(master)) = (world.pod(at), world.redis(at)) else {
+        return;
+    };
+    let full = |(_, pod, redis): &(usize, &Pod, &Redis)| {
+        let fresh = |f: &Facts| f.run_id == redis.run_id && world.now.duration_since(f.asked_at).as_secs() < 1;
+        let seen = pod.operator_reaches()
+            && pod.peers_reach()
+            && host.peers_reach()
+            && pod.seen.facts().is_some_and(|f| fresh(f));
+        let Role::Follows { ip, link } = &redis.role else {
+            return false;
+        };
+        let begins = *link == Link::Down
+            && redis
+                .secret
+                .as_ref()
+                .is_some_and(|s| master.links.values().any(|l| l == s));
+        let takes = matches!(link, Link::Syncing(_)) || begins && !master.continues(&redis.replid, redis.offset);
+        *ip == parent.ip && seen && takes
+    };
+    let own = world
+        .processes()
+        .any(|(_, pod, redis)| pod.uid == child.uid && master.continues(&redis.replid, redis.offset));
+    let others = world
+        .processes()
+        .filter(full)
+        .filter(|(_, pod, _)| pod.uid != child.uid)
+        .count();
+    assert!(
+        own || others == 0,
+        "R7: a full resync for {} beside {others} others",
+        child.name
+    );
 }
 
 /// A smaller StatefulSet drops one pod, which is neither master nor elector and can not come back to the master.

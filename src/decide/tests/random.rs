@@ -20,9 +20,15 @@ const REST: usize = 60;
 
 fn event() -> impl Strategy<Value = Event> {
     let pod = || 0..5_usize;
-    let reach = prop_oneof![3 => Just(Reach::All), 1 => Just(Reach::Peers), 1 => Just(Reach::Rejected), 2 => Just(Reach::Nobody)];
+    let reach = prop_oneof![
+        3 => Just(Reach::All),
+        1 => Just(Reach::Peers),
+        1 => Just(Reach::Rejected),
+        1 => Just(Reach::Reset),
+        1 => Just(Reach::Operator),
+        2 => Just(Reach::Nobody),
+    ];
     prop_oneof![
-        4 => Just(Event::Wait),
         6 => Just(Event::Write),
         4 => (pod(), any::<bool>(), 0..12_u32).prop_map(|(pod, tail, back)| Event::Kill { pod, tail, back }),
         1 => any::<bool>().prop_map(|tail| Event::KillAll { tail }),
@@ -38,16 +44,21 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// One second in which something happens, and the operator's pass after it.
-fn live(world: &mut World, event: &Event) {
-    world.happen(event);
+/// A second in which things happen, and the operator's pass after it.
+fn live(world: &mut World, events: &[Event]) {
+    events.iter().for_each(|event| world.happen(event));
     world.tick();
     oracle::state(world);
-    let slow = match event {
-        Event::SlowProbe { pod } => BTreeSet::from([*pod]),
-        _ => BTreeSet::new(),
+    let slow = |event: &Event| match event {
+        Event::SlowProbe { pod } => Some(*pod),
+        _ => None,
     };
-    operator::pass(world, &slow);
+    operator::pass(world, &events.iter().filter_map(slow).collect());
+}
+
+/// Seconds in which things happen.
+fn seconds(most: usize) -> impl Strategy<Value = Vec<Vec<Event>>> {
+    proptest::collection::vec(proptest::collection::vec(event(), 0..3), 0..most)
 }
 
 /// Everything outside is well again.
@@ -59,11 +70,11 @@ fn heal(world: &mut World) {
     }
 }
 
-fn run(mut world: World, events: &[Event]) {
-    events.iter().for_each(|event| live(&mut world, event));
+fn run(mut world: World, seconds: &[Vec<Event>]) {
+    seconds.iter().for_each(|events| live(&mut world, events));
     heal(&mut world);
     for _ in 0..REST {
-        live(&mut world, &Event::Wait);
+        live(&mut world, &[]);
         if at_rest(&world) {
             break;
         }
@@ -162,21 +173,19 @@ fn settled(replicas: i32) -> World {
     static WORLDS: OnceLock<Vec<World>> = OnceLock::new();
     let make = |replicas| {
         let mut world = World::lean(replicas);
-        (0..20).for_each(|_| live(&mut world, &Event::Wait));
+        (0..20).for_each(|_| live(&mut world, &[]));
         converged(&world);
         world
     };
     WORLDS.get_or_init(|| (0..5).map(make).collect())[replicas as usize].clone()
 }
 
-/// The same cases in every run; `PROPTEST_CASES` asks for more of them.
+/// The same cases in every run; `TIMES=10` asks for ten times as many.
 fn runner(cases: u32) -> TestRunner {
-    let cases = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(cases);
+    let times = |factor: &str| factor.parse::<u32>().ok();
+    let factor = std::env::var("TIMES").ok().as_deref().and_then(times).unwrap_or(1);
     let config = Config {
-        cases,
+        cases: cases * factor,
         failure_persistence: None,
         max_shrink_iters: 20_000,
         ..Config::default()
@@ -186,9 +195,9 @@ fn runner(cases: u32) -> TestRunner {
 
 #[test]
 fn whatever_happens_to_a_set_every_step_is_safe_and_it_comes_to_rest() {
-    let cases = (0..5_i32, proptest::collection::vec(event(), 0..14));
-    let result = runner(1000).run(&cases, |(replicas, events)| {
-        run(settled(replicas), &events);
+    let cases = (0..5_i32, seconds(14));
+    let result = runner(1000).run(&cases, |(replicas, seconds)| {
+        run(settled(replicas), &seconds);
         Ok(())
     });
     result.unwrap();
@@ -196,9 +205,9 @@ fn whatever_happens_to_a_set_every_step_is_safe_and_it_comes_to_rest() {
 
 #[test]
 fn whatever_happens_to_a_set_while_it_is_made_every_step_is_safe_and_it_comes_to_rest() {
-    let cases = (0..5_i32, proptest::collection::vec(event(), 0..14));
-    let result = runner(300).run(&cases, |(replicas, events)| {
-        run(World::lean(replicas), &events);
+    let cases = (0..5_i32, seconds(14));
+    let result = runner(300).run(&cases, |(replicas, seconds)| {
+        run(World::lean(replicas), &seconds);
         Ok(())
     });
     result.unwrap();
@@ -206,9 +215,9 @@ fn whatever_happens_to_a_set_while_it_is_made_every_step_is_safe_and_it_comes_to
 
 #[test]
 fn the_same_holds_with_every_object_of_a_set() {
-    let cases = (0..3_i32, proptest::collection::vec(event(), 0..8));
-    let result = runner(12).run(&cases, |(replicas, events)| {
-        run(World::new(replicas), &events);
+    let cases = (0..3_i32, seconds(8));
+    let result = runner(12).run(&cases, |(replicas, seconds)| {
+        run(World::new(replicas), &seconds);
         Ok(())
     });
     result.unwrap();

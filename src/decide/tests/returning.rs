@@ -1,6 +1,9 @@
 //! A master or a replica comes back: after a restart, on another node, with or without its data.
 
-use super::check::check;
+use k8s_openapi::jiff::SignedDuration;
+
+use super::check::{check, say, settle, world};
+use super::world::World;
 
 #[test]
 fn a_set_at_rest_gets_no_step() {
@@ -273,6 +276,14 @@ fn a_learner_votes_once_it_holds_everything() {
 }
 
 #[test]
+fn the_next_look_is_not_left_to_chance_while_a_learner_waits_for_it() {
+    let next = |text| settle(&mut world(text)).next;
+    let learns = "set epoch=3 master=0; 0 armed=1 keys=5; 1 attached learner offset=99; 2 attached";
+    assert_eq!(next(learns), crate::decide::BUSY);
+    assert_eq!(next(&learns.replace("learner offset=99", "")), crate::decide::IDLE);
+}
+
+#[test]
 fn full_resyncs_are_given_one_by_one_and_partial_ones_at_once() {
     let world = "set epoch=3 master=0 replicas=4 k=2 min=0; 0 armed=0 keys=5";
     let first = &[
@@ -292,6 +303,35 @@ fn full_resyncs_are_given_one_by_one_and_partial_ones_at_once() {
         &[],
     );
     check(&format!("{world}; 1 syncing; 2 keys=5; 3 attached; 4 silent"), &[], &[]);
+}
+
+#[test]
+fn a_replica_that_was_attached_and_does_not_receive_yet_counts_as_a_full_resync() {
+    check(
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 linkdown keys=5; 2 keys=5",
+        &[],
+        &["ReplicationHealthy=LinkDown"],
+    );
+}
+
+#[test]
+fn a_replica_that_cannot_attach_is_tried_again_after_5_seconds_and_keeps_nobody_waiting() {
+    let mut world = world("set epoch=3 master=0; 0 armed=1 keys=5; 1 linkdown keys=5; 2 keys=5");
+    let steps = |world: &mut World| {
+        world.probe_all(&Default::default());
+        settle(world).steps.iter().map(say).collect::<Vec<_>>()
+    };
+    assert!(steps(&mut world).is_empty());
+    world.now += SignedDuration::from_secs(5);
+    assert_eq!(steps(&mut world), ["attach s-2 to s-0 epoch=3"], "the other one first");
+    world.slots[2].pod = None;
+    assert_eq!(steps(&mut world), ["attach s-1 to s-0 epoch=3"]);
+    settle(&mut world)
+        .steps
+        .iter()
+        .for_each(|step| world.apply(step).unwrap());
+    assert!(settle(&mut world).steps.is_empty(), "not again before it was looked at");
+    assert_eq!(steps(&mut world), ["attach s-1 to s-0 epoch=3"]);
 }
 
 #[test]

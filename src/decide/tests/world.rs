@@ -107,6 +107,10 @@ pub enum Reach {
     Peers,
     /// Its peers, but the operator's connections are refused by a firewall.
     Rejected,
+    /// Its peers, but a firewall ended the operator's connection and refuses others.
+    Reset,
+    /// The operator, but its peers do not.
+    Operator,
     /// Nobody: its node is off the network. The process lives.
     Nobody,
 }
@@ -238,6 +242,10 @@ impl Pod {
     }
 
     pub fn peers_reach(&self) -> bool {
-        self.reach != Reach::Nobody
+        !matches!(self.reach, Reach::Nobody | Reach::Operator)
+    }
+
+    pub fn operator_reaches(&self) -> bool {
+        matches!(self.reach, Reach::All | Reach::Operator)
     }
 }

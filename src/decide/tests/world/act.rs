@@ -95,7 +95,7 @@ impl World {
     /// A procedure on a process; what it reads afterwards is seen at once.
     fn on(&mut self, to: &Target, procedure: impl FnOnce(&mut Redis)) -> Result<(), Failed> {
         let pod = self.named(&to.name, &to.uid)?;
-        if pod.reach != Reach::All || pod.seen.facts().is_none_or(|f| f.run_id != to.run_id) {
+        if !pod.operator_reaches() || pod.seen.facts().is_none_or(|f| f.run_id != to.run_id) {
             return Err(Failed);
         }
         let redis = pod

@@ -9,8 +9,6 @@ use crate::names;
 /// Something that happens.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Nothing but a second.
-    Wait,
     /// A client writes through the VIP.
     Write,
     /// A process is killed; the container starts again after `back` ticks.
@@ -41,7 +39,7 @@ impl World {
     /// Lets it happen.
     pub fn happen(&mut self, event: &Event) {
         match *event {
-            Event::Wait | Event::SlowProbe { .. } => {}
+            Event::SlowProbe { .. } => {}
             Event::Write => self.client_writes(),
             Event::Kill { pod, tail, back } => {
                 self.kill(pod, tail);

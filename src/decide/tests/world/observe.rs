@@ -113,9 +113,11 @@ impl World {
         })
     }
 
-    /// Every probe looks, but those of `except`, which are slow.
+    /// Every probe looks, but those of `except`, which are slow. Who looks first changes from second to second.
     pub fn probe_all(&mut self, except: &BTreeSet<usize>) {
-        for ordinal in (0..self.slots.len()).filter(|o| !except.contains(o)) {
+        let (pods, second) = (self.slots.len(), self.now.as_second() as usize);
+        let order = (0..pods).map(|ordinal| (ordinal + second) % pods);
+        for ordinal in order.filter(|o| !except.contains(o)).collect::<Vec<_>>() {
             self.probe(ordinal);
         }
     }
@@ -127,7 +129,7 @@ impl World {
         let Some(pod) = self.pod_mut(ordinal) else { return };
         let (last, mut offsets) = (pod.seen.last_facts().cloned(), pod.seen.offsets().clone());
         pod.seen = match (pod.reach, facts) {
-            (Reach::All, Some(facts)) => {
+            (Reach::All | Reach::Operator, Some(facts)) => {
                 if last.is_none_or(|last| last.run_id != facts.run_id) {
                     offsets = Arc::default();
                 }
@@ -137,10 +139,11 @@ impl World {
                     offsets,
                 }
             }
-            (Reach::All, None) if pod.started.is_none() && last.is_none() => return,
+            (Reach::All | Reach::Operator, None) if pod.started.is_none() && last.is_none() => return,
             (reach, _) => {
                 let (error, eof) = match reach {
-                    Reach::All | Reach::Rejected => (ProbeError::Refused, reach == Reach::All),
+                    Reach::All | Reach::Operator | Reach::Reset => (ProbeError::Refused, true),
+                    Reach::Rejected => (ProbeError::Refused, false),
                     Reach::Peers | Reach::Nobody => (ProbeError::Timeout, false),
                 };
                 let since = match &pod.seen {

@@ -118,7 +118,7 @@ impl Redis {
     }
 
     /// Whether a child with this history and offset may go on from here without a full resync.
-    fn continues(&self, replid: &str, offset: u64) -> bool {
+    pub fn continues(&self, replid: &str, offset: u64) -> bool {
         (replid == self.replid && offset <= self.offset)
             || self
                 .before
