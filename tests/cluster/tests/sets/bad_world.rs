@@ -80,7 +80,7 @@ fn what_the_cluster_lacks_is_told_by_a_condition_and_nothing_runs_hot() -> Outco
             let secret = json!({"metadata": {"name": name}, "stringData": data});
             scene.cluster.kubernetes.create("secrets", &scene.namespace, &secret)?;
         }
-        let _alone = Scene::start_alone();
+        let alone = Scene::start_alone();
         let mut sets = Vec::new();
         for (name, spec, kind, reason) in stuck() {
             sets.push((Set::create(&scene.cluster, &scene.namespace, name, spec)?, kind, reason));
@@ -92,14 +92,15 @@ fn what_the_cluster_lacks_is_told_by_a_condition_and_nothing_runs_hot() -> Outco
                 Err(failure) => failures.push(failure.to_string()),
             }
         }
-        drop(_alone);
-        ensure!(failures.is_empty(), "{}", failures.join("\n"));
+        drop(alone);
         for (set, ..) in sets.iter().filter(|(_, kind, _)| *kind == "CredentialsInSync") {
             ensure!(set.pods()?.is_empty(), "{} started pods without a password", set.name);
         }
         not_hot(scene, sets.len())?;
         ensure!(restarts == self::restarts(&operator)?, "an operator restarted");
-        heals(scene, &sets[0].0)
+        heals(scene, &sets[0].0)?;
+        ensure!(failures.is_empty(), "{}", failures.join("\n"));
+        Ok(())
     })
 }
 

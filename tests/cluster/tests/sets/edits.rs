@@ -39,7 +39,7 @@ fn foreign_edits_of_every_object_are_put_back_without_a_role_change_or_a_lost_wr
         let calm = client::count(&scene.history, begun, Stamp::now());
         failures.extend(secrets(&set).err());
         failures.extend(vip_to_a_replica(&set).err());
-        set.wait_ready(Duration::from_secs(30))?;
+        failures.extend(set.wait_ready(Duration::from_secs(30)).err());
         writer.stop()?;
         observer.stop()?;
 
@@ -50,7 +50,8 @@ fn foreign_edits_of_every_object_are_put_back_without_a_role_change_or_a_lost_wr
             calm.fail + calm.unknown == 0,
             "writes failed while objects were edited: {calm:?}"
         );
-        let there = login.numbers()?;
+        // A Service that was deleted comes back with another address behind the same name.
+        let there = set.login()?.numbers()?;
         let events = scene.history.events();
         let mut findings = checkers::nothing_lost(&events.writes, &there, &[]);
         findings.extend(checkers::single_writer(&events.probes));
@@ -124,7 +125,7 @@ fn edits(set: &Set) -> Outcome<Vec<Edit>> {
         edit(
             "statefulsets",
             "",
-            json!({"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}),
+            json!({"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 300}}}}),
             "/spec/template/spec/terminationGracePeriodSeconds",
         ),
         edit("statefulsets", "", label("other"), &labelled),
