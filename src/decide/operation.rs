@@ -98,7 +98,13 @@ pub(super) fn grant_again(view: &View) -> Roles {
         (true, true) => OperationReason::ColdStart,
         (true, false) => OperationReason::Restarted,
     };
-    begin(view, member, OperationKind::Grant, reason, view.authority.epoch + 1)
+    begin(
+        view,
+        member,
+        OperationKind::Grant,
+        reason,
+        view.authority.epoch.saturating_add(1),
+    )
 }
 
 /// Goes on with what is under way.
@@ -121,7 +127,7 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
             member,
             under_way.kind,
             OperationReason::PodGone,
-            view.authority.epoch + 1,
+            view.authority.epoch.saturating_add(1),
         );
     }
     match facts.state() {

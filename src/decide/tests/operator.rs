@@ -61,6 +61,7 @@ fn lean(world: &World, observed: &Observed) -> Plan {
         status,
         events: Vec::new(),
         turned,
+        roles_wait: roles.waits,
         next: if roles.waits { BUSY } else { IDLE },
     }
 }
