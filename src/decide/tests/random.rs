@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -98,13 +99,12 @@ fn run(mut world: World, seconds: &[Vec<Event>]) {
 }
 
 fn at_rest(world: &World) -> bool {
+    let settled = |c: &Condition| c.status == "True" && (c.type_ == "Ready" || c.type_ == "Stalled");
+    if !world.status.conditions.iter().any(settled) {
+        return false;
+    }
     let plan = operator::plan(world);
-    let ready = world
-        .status
-        .conditions
-        .iter()
-        .any(|c| c.type_ == "Ready" && c.status == "True");
-    ready && plan.steps.is_empty() && plan.status.is_none() && plan.next == IDLE
+    plan.steps.is_empty() && plan.status.is_none() && plan.next == IDLE
 }
 
 /// Everything is as spec asks.

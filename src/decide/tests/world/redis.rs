@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Pod, World};
+use super::World;
 use crate::model::redis::UNARMED;
 use crate::names;
 
