@@ -222,3 +222,16 @@ fn the_same_holds_with_every_object_of_a_set() {
     });
     result.unwrap();
 }
+
+#[test]
+fn the_first_write_of_a_set_is_not_lost_to_an_empty_master() {
+    let tail = Event::Kill {
+        pod: 0,
+        tail: true,
+        back: 0,
+    };
+    run(
+        settled(2),
+        &[vec![Event::Write, Event::SlowProbe { pod: 0 }], vec![tail]],
+    );
+}
