@@ -141,6 +141,27 @@ fn an_empty_master_is_not_granted_while_somebody_has_data_or_may_have() {
 }
 
 #[test]
+fn an_empty_master_is_not_granted_while_a_replica_holds_more_of_its_lineage_than_the_mark_knows() {
+    let empty = &["Stalled=FailoverBlocked", "Available=NoMaster", "DataLost=No"];
+    check(
+        "set epoch=3 master=0 had=0; 0; 1 linkdown same keys=1 offset=101; 2",
+        &[],
+        empty,
+    );
+    let restarted = &["record Grant of s-0 in epoch 4 (Restarted)"];
+    check(
+        "set epoch=3 master=0 had=0; 0; 1 linkdown same keys=1 offset=100; 2",
+        restarted,
+        &[],
+    );
+    check(
+        "set epoch=3 master=0 had=0; 0; 1 linkdown same keys=0 offset=101; 2",
+        restarted,
+        &[],
+    );
+}
+
+#[test]
 fn all_volumes_empty_is_data_lost_and_nobody_serves() {
     let lost = &[
         "DataLost=AllCopiesLost",
