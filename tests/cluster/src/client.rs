@@ -10,6 +10,7 @@ use redis::{Connection, IntoConnectionInfo, RedisConnectionInfo, RedisError};
 
 use crate::failure::{Context, Outcome};
 use crate::history::{End, History, Span, Stamp, Write};
+use crate::wait::{Look, until};
 
 /// The set of numbers.
 pub const NUMBERS: &str = "numbers";
@@ -55,6 +56,17 @@ impl Login {
         connection.set_read_timeout(Some(ANSWER))?;
         connection.set_write_timeout(Some(ANSWER))?;
         Ok(connection)
+    }
+
+    /// Waits until the address leads somewhere: a kube-proxy learns of a new Service up to a second after the API server.
+    ///
+    /// # Errors
+    /// If nobody answers within 10 s.
+    pub fn wait_reachable(&self) -> Outcome {
+        until(format_args!("{} to answer", self.host), Duration::from_secs(10), || {
+            self.connect()?;
+            Ok(Look::There(()))
+        })
     }
 
     /// The numbers that are there.

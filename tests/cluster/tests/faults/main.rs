@@ -42,6 +42,7 @@ fn data_and_roles_survive_kills_of_everything_in_random_order() -> Outcome {
         let set = Set::create(&scene.cluster, &scene.namespace, "torn", json!({"image": "redis:8.0"}))?;
         set.wait_ready(READY)?;
         let login = set.login()?;
+        login.wait_reachable()?;
         let stage = Stage::new(&set, &scene.history);
         let observer = Observer::start(&set, &login, &scene.history);
         let mut result = Ok(());

@@ -28,6 +28,7 @@ fn foreign_edits_of_every_object_are_put_back_without_a_role_change_or_a_lost_wr
         };
         let before = identity(&set)?;
         let login = set.login()?;
+        login.wait_reachable()?;
         let observer = Observer::start(&set, &login, &scene.history);
         let begun = Stamp::now();
         let writer = Writer::start(login.clone(), scene.history.clone(), Duration::from_millis(20));
@@ -51,7 +52,9 @@ fn foreign_edits_of_every_object_are_put_back_without_a_role_change_or_a_lost_wr
             "writes failed while objects were edited: {calm:?}"
         );
         // A Service that was deleted comes back with another address behind the same name.
-        let there = set.login()?.numbers()?;
+        let again = set.login()?;
+        again.wait_reachable()?;
+        let there = again.numbers()?;
         let events = scene.history.events();
         let mut findings = checkers::nothing_lost(&events.writes, &there, &[]);
         findings.extend(checkers::single_writer(&events.probes));

@@ -73,6 +73,7 @@ fn ready_soon(sets: &[Set]) -> Outcome {
 /// Writes through the VIP arrive at every pod behind the read Service, which takes no writes.
 fn serves(scene: &Scene, set: &Set) -> Outcome {
     let login = set.login()?;
+    login.wait_reachable()?;
     let from = Stamp::now();
     let writer = Writer::start(login.clone(), scene.history.clone(), Duration::from_millis(5));
     client::acknowledged_after(&scene.history, from, Duration::from_secs(5))?;

@@ -37,7 +37,9 @@ fn deleting_a_set_leaves_its_volumes_if_they_are_retained_and_a_new_one_finds_th
         wait_left(scene, &set, &claims.collect())?;
 
         let again = founded(scene, "keep", "Retain")?;
-        let there = again.login()?.numbers()?;
+        let login = again.login()?;
+        login.wait_reachable()?;
+        let there = login.numbers()?;
         ensure!(
             there == written,
             "{} of {} numbers came back",
@@ -68,6 +70,7 @@ fn founded(scene: &Scene, name: &str, when_deleted: &str) -> Outcome<Set> {
 /// Written, and older than any delay of an append-only file.
 fn some_numbers(scene: &Scene, set: &Set) -> Outcome<BTreeSet<u64>> {
     let login = set.login()?;
+    login.wait_reachable()?;
     let from = Stamp::now();
     let writer = Writer::start(login.clone(), scene.history.clone(), Duration::from_millis(5));
     client::acknowledged_after(&scene.history, from, Duration::from_secs(5))?;

@@ -36,6 +36,7 @@ pub fn run() -> Outcome {
 
     let set = show.found(&cluster)?;
     let login = set.login()?;
+    login.wait_reachable()?;
     let history = History::default();
     show.say(&format!(
         "a client writes through the VIP {} as user {}",
