@@ -316,8 +316,14 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
             keys: mark.keys,
             epoch: mark.epoch,
         })),
-        _ if facts.keys == 0 && let Some(keys) = beyond_the_mark(view) => {
-            Err(Hold::Empty { pod: member.name.clone(), keys, epoch: view.authority.epoch })
+        _ if facts.keys == 0
+            && let Some(keys) = beyond_the_mark(view) =>
+        {
+            Err(Hold::Empty {
+                pod: member.name.clone(),
+                keys,
+                epoch: view.authority.epoch,
+            })
         }
         _ => Ok(facts),
     }
@@ -327,9 +333,22 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
 /// set's first writes may be younger.
 fn beyond_the_mark(view: &View) -> Option<i64> {
     let lineage = view.authority.histories.first()?;
-    let marked = view.observed.status.high_water_mark.as_ref().filter(|m| m.replid == lineage.replid).map(|m| m.offset);
-    let beyond = |f: &&Facts| f.replid == lineage.replid && marked.is_none_or(|marked| i64::try_from(f.offset).is_ok_and(|o| o > marked));
-    let keys = view.others().filter_map(Member::facts).filter(beyond).map(|f| f.keys).max()?;
+    let marked = view
+        .observed
+        .status
+        .high_water_mark
+        .as_ref()
+        .filter(|m| m.replid == lineage.replid)
+        .map(|m| m.offset);
+    let beyond = |f: &&Facts| {
+        f.replid == lineage.replid && marked.is_none_or(|marked| i64::try_from(f.offset).is_ok_and(|o| o > marked))
+    };
+    let keys = view
+        .others()
+        .filter_map(Member::facts)
+        .filter(beyond)
+        .map(|f| f.keys)
+        .max()?;
     i64::try_from(keys).ok().filter(|keys| *keys > 0)
 }
 
