@@ -11,6 +11,8 @@ mod objects;
 mod operator;
 mod oracle;
 mod random;
+mod replicas;
 mod returning;
 mod scaling;
+mod text;
 mod world;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::check::is_role;
 use super::oracle;
 use super::world::World;
 use crate::api::status::RedisReplicaSetStatus;
@@ -14,19 +15,6 @@ use crate::model::plan::{Plan, Step};
 
 /// Rounds of one pass, as the loop has them.
 const ROUNDS: usize = 16;
-
-/// Whether a failed step of this kind ends the role steps of its round.
-fn is_role(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::Record { .. }
-            | Step::Bare { .. }
-            | Step::Arm { .. }
-            | Step::Fence { .. }
-            | Step::Attach { .. }
-            | Step::LockOut { .. }
-    )
-}
 
 /// What the operator decides now.
 pub fn plan(world: &World) -> Plan {

@@ -100,7 +100,9 @@ fn run(mut world: World, seconds: &[Vec<Event>]) {
 
 fn at_rest(world: &World) -> bool {
     let settled = |c: &Condition| c.status == "True" && (c.type_ == "Ready" || c.type_ == "Stalled");
-    if !world.status.conditions.iter().any(settled) {
+    let pods = world.stateful_set().map_or(0, |s| s.replicas as usize);
+    let runs = |ordinal| world.redis(ordinal).is_some_and(|r| r.loading == 0);
+    if !world.status.conditions.iter().any(settled) || !(0..pods).all(runs) {
         return false;
     }
     let plan = operator::plan(world);

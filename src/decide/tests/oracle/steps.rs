@@ -1,0 +1,251 @@
+//! What must be true before a step is done.
+
+use crate::decide::tests::world::redis::{Link, Redis, Role};
+use crate::decide::tests::world::{Pod, SET, World};
+use crate::model::plan::{Authority, Step, Target};
+use crate::model::redis::Facts;
+use crate::names;
+
+/// A step that is about to be done.
+pub fn step(world: &World, step: &Step) {
+    match step {
+        Step::Record { authority, why } => record(world, authority, why),
+        Step::Bare { to } | Step::Arm { to, .. } => promotion(world, to, step),
+        Step::Attach { child, parent, epoch } => attach(world, child, parent, *epoch),
+        Step::Fence { to } => assert!(!is_recorded(world, to), "the recorded master is fenced"),
+        Step::LockOut { child, .. } => {
+            let master = world.status.master.as_ref().map(|m| m.name.as_str());
+            assert_ne!(Some(child.as_str()), master, "the master is locked out");
+        }
+        Step::Mark { claim, epoch, .. } => {
+            let of = |slot: &usize| names::claim(&names::pod(SET, *slot as u32)) == *claim;
+            let carried = (0..world.slots.len())
+                .find(of)
+                .and_then(|o| world.slots[o].claim.as_ref()?.epoch);
+            assert!(
+                carried.is_none_or(|carried| carried <= *epoch),
+                "S2: the epoch of {claim} falls"
+            );
+        }
+        Step::Create(object) | Step::Apply { object, .. } if object.id.kind == "StatefulSet" => {
+            smaller(world, object.body["spec"]["replicas"].as_u64().unwrap() as usize);
+        }
+        _ => {}
+    }
+}
+
+fn is_recorded(world: &World, to: &Target) -> bool {
+    world.status.master.as_ref().is_some_and(|m| m.uid == to.uid)
+}
+
+fn record(world: &World, new: &Authority, why: &str) {
+    let old = Authority::from(&world.status);
+    assert!(new.epoch >= old.epoch, "S2: the epoch falls");
+    if new.epoch == old.epoch {
+        assert_eq!(new.master, old.master, "S2: an epoch names two masters");
+    } else {
+        assert!(
+            new.operation.as_ref().is_some_and(|o| o.epoch == new.epoch),
+            "S8: an epoch without an operation"
+        );
+    }
+    if let (Some(old), Some(new)) = (&old.operation, &new.operation) {
+        assert!(old.to == new.to, "S8: another operation begins while one is under way");
+    }
+    let volume = |a: &Authority| a.master.as_ref().map(|m| m.volume.clone());
+    assert!(
+        old.master.is_none() || volume(new) == volume(&old),
+        "another volume's pod becomes master: {why}"
+    );
+    lowering(world, &old, new);
+    leaving(world, &old, new);
+    if let (Some(was), Some(is)) = (old.quorum, new.quorum) {
+        let most = crate::decide::wait_target(new.electors.len());
+        assert!(
+            is.wait <= was.wait.max(most),
+            "k rises to {} with {} electors",
+            is.wait,
+            new.electors.len()
+        );
+    }
+}
+
+/// An elector leaves only when min(k, the rest) of the remaining replicas hold everything that the master has.
+fn leaving(world: &World, old: &Authority, new: &Authority) {
+    let stays = |volume: &str| new.electors.iter().any(|e| e.volume == volume);
+    if old.electors.iter().all(|e| stays(&e.volume)) {
+        return;
+    }
+    let (Some(master), Some(quorum)) = (world.master(), new.quorum) else {
+        panic!("an elector leaves without a master")
+    };
+    let all = &world
+        .redis(master)
+        .expect("an elector leaves while the master is dead")
+        .data;
+    let holds = |ordinal: &usize| {
+        let slot = &world.slots[*ordinal];
+        let elector = slot.claim.as_ref().is_some_and(|c| stays(&c.uid));
+        *ordinal != master && elector && world.redis(*ordinal).is_some_and(|r| &r.data == all)
+    };
+    let holders = (0..world.slots.len()).filter(holds).count();
+    let rest = new.electors.len() - 1;
+    assert!(
+        holders >= rest.min(quorum.wait as usize),
+        "an elector leaves while {holders} of {rest} hold everything"
+    );
+}
+
+/// min falls on proof only: nobody but those that were counted could still acknowledge.
+fn lowering(world: &World, old: &Authority, new: &Authority) {
+    let (Some(was), Some(is)) = (old.quorum, new.quorum) else {
+        return;
+    };
+    let by_spec = crate::decide::min_target(1 + world.cluster.spec.replicas as usize);
+    if is.min_replicas_to_write >= was.min_replicas_to_write.min(by_spec) || new.epoch > old.epoch {
+        return;
+    }
+    let Some(master) = world.master().and_then(|o| world.pod(o)) else {
+        return;
+    };
+    let linked = world.followers(&master.ip).len() as i32;
+    assert!(
+        linked <= is.min_replicas_to_write,
+        "min falls to {} while {linked} replicas acknowledge",
+        is.min_replicas_to_write
+    );
+}
+
+/// S4 and S8: only the recorded process, in its epoch, and never one without the data the set had.
+fn promotion(world: &World, to: &Target, step: &Step) {
+    let status = &world.status;
+    assert!(
+        is_recorded(world, to),
+        "S8: {} is promoted before it was recorded",
+        to.name
+    );
+    let ordinal = names::ordinal(SET, &to.name).unwrap() as usize;
+    let Some(redis) = world.redis(ordinal).filter(|r| r.run_id == to.run_id) else {
+        return;
+    };
+    assert!(
+        !redis.data.is_empty() || !had_data(world, ordinal),
+        "S4: {} is empty, and the set had data",
+        to.name
+    );
+    match step {
+        Step::Arm { min, epoch, .. } => {
+            assert_eq!(Some(*epoch), status.epoch, "armed in another epoch");
+            assert_eq!(redis.role, Role::Master, "armed before it is bare");
+            let lineage = status.histories.first().map(|h| (h.replid.as_str(), h.epoch));
+            assert_eq!(
+                lineage,
+                Some((redis.replid.as_str(), *epoch)),
+                "armed before its lineage was recorded"
+            );
+            let recorded = status.quorum.map_or(0, |q| q.min_replicas_to_write);
+            assert!(*min >= recorded, "min {min} is set before it was recorded ({recorded})");
+        }
+        _ => assert!(
+            status.operation.as_ref().is_some_and(|o| o.to == to.name),
+            "S8: bare without an operation"
+        ),
+    }
+}
+
+/// Whether the operator can know that the set had data: by the mark, or by a replica that holds more of the recorded
+/// lineage than the mark. What the master lost before anybody saw it, and who has it under a history of its own, can not
+/// be told from old data.
+fn had_data(world: &World, ordinal: usize) -> bool {
+    let status = &world.status;
+    let Some(mark) = &status.high_water_mark else {
+        return false;
+    };
+    let lineage = status.histories.first().map(|h| h.replid.as_str());
+    let holds = |(other, pod, redis): (usize, &Pod, &Redis)| {
+        let seen = pod.seen.facts().is_some_and(|f| f.run_id == redis.run_id && f.keys > 0);
+        other != ordinal && seen && Some(redis.replid.as_str()) == lineage && redis.offset as i64 > mark.offset
+    };
+    mark.keys > 0 || world.processes().any(holds)
+}
+
+fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
+    assert!(
+        is_recorded(world, parent),
+        "{} is attached to {}, which is not the master",
+        child.name,
+        parent.name
+    );
+    assert!(!is_recorded(world, child), "the master is attached");
+    assert_eq!(Some(epoch), world.status.epoch, "attached in another epoch");
+    let entered = world.status.electors.iter().any(|e| e.uid == child.uid);
+    assert!(entered, "{} is attached before it entered the electors", child.name);
+    budget(world, child, parent);
+    let at = |to: &Target| world.redis(names::ordinal(SET, &to.name).unwrap() as usize);
+    if let (Some(from), Some(to)) = (at(parent), at(child)) {
+        assert_eq!(from.role, Role::Master, "attached to a pod that is no master");
+        let wiped = from.data.is_empty() && !to.data.is_empty() && had_data(world, usize::MAX);
+        assert!(!wiped, "S5: {} would be wiped by an empty master", child.name);
+    }
+}
+
+/// R7: whom the operator sees in a full resync, or gave one in this pass, is waited for.
+fn budget(world: &World, child: &Target, parent: &Target) {
+    let Some(at) = world.at(&parent.ip) else { return };
+    let (Some(host), Some(master)) = (world.pod(at), world.redis(at)) else {
+        return;
+    };
+    let full = |(_, pod, redis): &(usize, &Pod, &Redis)| {
+        let fresh = |f: &Facts| f.run_id == redis.run_id && world.now.duration_since(f.asked_at).as_secs() < 1;
+        let seen = pod.operator_reaches()
+            && pod.peers_reach()
+            && host.peers_reach()
+            && pod.seen.facts().is_some_and(|f| fresh(f));
+        let Role::Follows { ip, link } = &redis.role else {
+            return false;
+        };
+        let begins = *link == Link::Down
+            && redis
+                .secret
+                .as_ref()
+                .is_some_and(|s| master.links.values().any(|l| l == s));
+        let takes = matches!(link, Link::Syncing(_)) || begins && !master.continues(&redis.replid, redis.offset);
+        *ip == parent.ip && seen && takes
+    };
+    let own = world
+        .processes()
+        .any(|(_, pod, redis)| pod.uid == child.uid && master.continues(&redis.replid, redis.offset));
+    let others = world
+        .processes()
+        .filter(full)
+        .filter(|(_, pod, _)| pod.uid != child.uid)
+        .count();
+    assert!(
+        own || others == 0,
+        "R7: a full resync for {} beside {others} others",
+        child.name
+    );
+}
+
+/// A smaller StatefulSet drops one pod, which is neither master nor elector and can not come back to the master.
+fn smaller(world: &World, is: usize) {
+    let was = world.stateful_set().map_or(0, |s| s.replicas as usize);
+    if is >= was {
+        return;
+    }
+    assert_eq!(was - is, 1, "the StatefulSet shrinks by more than one");
+    assert!(
+        world.master().is_none_or(|master| master < is),
+        "the master is scaled away"
+    );
+    let volume = world
+        .slots
+        .get(is)
+        .and_then(|s| s.claim.as_ref())
+        .map(|c| c.uid.as_str());
+    let elector = world.status.electors.iter().any(|e| Some(e.volume.as_str()) == volume);
+    assert!(!elector, "s-{is} is scaled away while it is an elector");
+    let master = world.master().and_then(|o| world.redis(o));
+    let linked = master.is_some_and(|m| m.links.contains_key(&names::pod(SET, is as u32)));
+    assert!(!linked, "s-{is} is scaled away before it was locked out");
+}
