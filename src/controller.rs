@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use k8s_openapi::jiff::Timestamp;
 use kube::api::Api;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::events::Recorder;
@@ -28,6 +27,7 @@ use crate::model::cluster::{Cluster, InvalidSet};
 use crate::model::plan::Plan;
 use crate::model::redis::SetKey;
 use crate::observe::{self, Memory, Scope, Stores, version};
+use crate::redis::clock;
 use crate::redis::probe::Probes;
 
 /// Rounds of one reconcile; a set that needs more is looked at again from the queue, after the others.
@@ -146,8 +146,8 @@ async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
     let stores = Stores::watch(&client, &scope, &wake, &mut tasks);
     let (sets, writer) = reflector::store();
     let api: Api<RedisReplicaSet> = scope.api(&client);
-    // Our own status writes come back as changes too: the pass they cause finds nothing to do and ends.
-    let changes = watcher(api, watcher::Config::default())
+    // A change of status alone is our own, and no reason for another pass.
+    let changes = watcher(api, watcher::Config::default().timeout(observe::WATCH_SECONDS))
         .default_backoff()
         .modify(|set| set.managed_fields_mut().clear())
         .reflect(writer)
@@ -281,13 +281,18 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
             &mut state.memory,
         )
         .await;
-        let plan = decide::decide(&cluster, &observed, Timestamp::now());
+        let plan = decide::decide(&cluster, &observed, clock::now());
         tracing::debug!(set = %key, round, steps = ?plan.steps.iter().map(act::name).collect::<Vec<_>>(), "decided");
         let outcome = act::act(&actor, &observed, &newest, &plan, &mut state.memory).await;
-        pass.note(&outcome, plan.next);
+        pass.note(&outcome, &plan);
         report(&context, &key, &outcome);
-        state.memory.failures = outcome.sentences();
-        if outcome.failures.is_empty() {
+        // One slow answer is nothing to tell; what fails twice in a row is.
+        state.memory.failures = if state.failures > 0 {
+            outcome.sentences()
+        } else {
+            Vec::new()
+        };
+        if !outcome.roles_failed {
             act::publish(&context.recorder, &newest, plan.events.clone());
         }
         if plan.steps.is_empty() || outcome.ends_pass() || round + 1 == ROUNDS {
@@ -306,15 +311,17 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
 #[derive(Default)]
 struct Pass {
     failed: bool,
+    roles_wait: bool,
     next: Duration,
 }
 
 impl Pass {
     /// Notes a round. A failure slows the next pass down only if no role step was done beside it: a volume that can not
     /// grow must not delay a grant.
-    fn note(&mut self, outcome: &Outcome, next: Duration) {
+    fn note(&mut self, outcome: &Outcome, plan: &Plan) {
         self.failed = !outcome.failures.is_empty() && outcome.roles_done == 0;
-        self.next = next;
+        self.roles_wait = plan.roles_wait;
+        self.next = plan.next;
     }
 
     /// When to look again: growing pauses while steps fail.
@@ -326,6 +333,7 @@ impl Pass {
         };
         match state.failures {
             0 => self.next,
+            _ if self.roles_wait => self.next,
             n => RETRY.saturating_mul(1 << (n - 1).min(8)).min(RETRY_MOST),
         }
     }

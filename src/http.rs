@@ -1,6 +1,6 @@
 //! What others see of the process over HTTP: health, readiness, metrics. Read-only, and no secret in it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -43,10 +44,19 @@ pub async fn serve(
         .route("/readyz", get(readyz))
         .route("/metrics", get(text))
         .with_state((ready, metrics));
-    let listener = tokio::net::TcpListener::bind(listen).await?;
+    let listener = bind(listen).await?;
     axum::serve(listener, router)
         .with_graceful_shutdown(async move { stop.cancelled().await })
         .await
+}
+
+/// "Any address" means those of IPv4 alone where the node has IPv6 switched off.
+async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    let any = listen.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    match TcpListener::bind(listen).await {
+        Err(_) if any => TcpListener::bind((Ipv4Addr::UNSPECIFIED, listen.port())).await,
+        result => result,
+    }
 }
 
 async fn readyz(State((ready, _)): State<(Readiness, Metrics)>) -> impl IntoResponse {

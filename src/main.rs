@@ -115,6 +115,10 @@ impl Options {
                 && n.bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(twice) = self.watch_namespaces.iter().find(|n| !seen.insert(*n)) {
+            return Err(format!("--watch-namespaces names {twice} twice"));
+        }
         match self.watch_namespaces.iter().find(|n| !named(n)) {
             Some(bad) => Err(format!("--watch-namespaces: {bad:?} is no name of a namespace")),
             None => Ok(()),

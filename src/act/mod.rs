@@ -12,7 +12,6 @@ mod status;
 use std::time::Duration;
 
 use futures::future::join_all;
-use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 
 use crate::api::RedisReplicaSet;
@@ -22,8 +21,8 @@ use crate::model::observed::Observed;
 use crate::model::plan::{Plan, Step};
 use crate::model::redis::SetKey;
 use crate::observe::{Memory, Stores};
-use crate::redis::CallError;
 use crate::redis::probe::Probes;
+use crate::redis::{CallError, clock};
 
 pub use status::{StatusWriter, publish};
 
@@ -156,12 +155,12 @@ impl Outcome {
         self.roles_failed || (!self.failures.is_empty() && self.roles_done == 0)
     }
 
-    /// The failures that a person may have to do something about.
+    /// The failures of object steps that a person may have to do something about.
     pub fn sentences(&self) -> Vec<String> {
         let told = self
             .failures
             .iter()
-            .filter(|(_, error)| !error.is_conflict() && !error.is_lease());
+            .filter(|(_, error)| matches!(error, ActError::Api { .. } | ActError::Late(_)) && !error.is_conflict());
         told.map(|(_, error)| error.to_string()).collect()
     }
 
@@ -178,7 +177,7 @@ impl Outcome {
 fn remember_attached(steps: &[&Step], results: &[Result<(), ActError>], memory: &mut Memory) {
     for (step, result) in steps.iter().zip(results) {
         if let (Step::Attach { child, .. }, Ok(())) = (step, result) {
-            memory.attached.insert(child.run_id.clone(), Timestamp::now());
+            memory.attached.insert(child.run_id.clone(), clock::now());
         }
     }
 }

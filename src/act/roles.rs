@@ -66,10 +66,12 @@ async fn attach(
         .map_err(|_| ActError::Missing("the parent's address is no IP address"))?;
     let user = names::link_user(&child.name);
     // Whoever still holds a link under this name, such as a process that was deleted by force, loses it first.
-    on(actor, parent, "revoke", async |c| {
-        roles::revoke_link(c, &child.name).await
-    })
-    .await?;
+    if !observed.attached.contains_key(&child.run_id) {
+        on(actor, parent, "revoke", async |c| {
+            roles::revoke_link(c, &child.name).await
+        })
+        .await?;
+    }
     on(actor, parent, "mint", async |c| {
         roles::mint_link(c, &child.name, &secret).await
     })

@@ -193,11 +193,18 @@ fn forbidding(placed: Placed) -> Placed {
 }
 
 fn auth() -> Vec<Placed> {
-    vec![rule_saying(
-        &["spec.auth.username"],
-        "!self.startsWith('rrs-')",
-        r#"'user name "' + self + '" is reserved'"#,
-    )]
+    vec![
+        rule_saying(
+            &["spec.auth.username"],
+            "!self.startsWith('rrs-')",
+            r#"'user name "' + self + '" is reserved'"#,
+        ),
+        rule(
+            &["spec.auth.username"],
+            "self == oldSelf",
+            "auth.username is immutable: the old login would stay valid until every pod is made anew",
+        ),
+    ]
 }
 
 fn services() -> Vec<Placed> {

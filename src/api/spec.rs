@@ -226,7 +226,7 @@ pub struct Persistence {
 #[serde(rename_all = "camelCase", default)]
 pub struct Auth {
     /// The application's user: all keys and channels, no administrative or dangerous commands. Take default for
-    /// clients that send only a password; otherwise Redis's user default is off. May change at any time.
+    /// clients that send only a password; otherwise Redis's user default is off. Immutable.
     #[schemars(length(min = 1, max = 64), regex(pattern = shapes::USER))]
     pub username: String,
 

@@ -26,7 +26,20 @@ pub(super) fn decide(view: &View) -> Roles {
 /// Volumes that say in which epoch they were what: the master's is awaited and granted again.
 fn retained(view: &View) -> Option<Roles> {
     let carried = |m: &&Member| m.claim.as_ref().and_then(|c| c.epoch);
-    let epoch = view.observed.members.iter().filter_map(|m| carried(&m)).max()?;
+    let epoch = view.observed.members.iter().filter_map(|m| carried(&m)).max();
+    let newest = view.observed.spare.iter().max_by_key(|(_, claim)| claim.epoch);
+    if let Some((pod, claim)) = newest.filter(|(_, claim)| claim.epoch.is_some() && claim.epoch >= epoch) {
+        let was_master = claim.role.as_deref() == Some(Role::Master.as_str());
+        if was_master || claim.epoch > epoch {
+            return Some(Roles::held(Hold::LineageUnknown(format!(
+                "volume {} carries epoch {}, the latest, but spec.replicas leaves no pod for it: raise spec.replicas until \
+                 {pod} exists, or remove that volume",
+                crate::names::claim(pod),
+                claim.epoch.unwrap_or(0)
+            ))));
+        }
+    }
+    let epoch = epoch?;
     let mut masters = view.observed.members.iter().filter(|m| {
         carried(m) == Some(epoch) && m.claim.as_ref().and_then(|c| c.role.as_deref()) == Some(Role::Master.as_str())
     });
@@ -43,7 +56,7 @@ fn retained(view: &View) -> Option<Roles> {
             member,
             OperationKind::Grant,
             OperationReason::ColdStart,
-            epoch + 1,
+            epoch.saturating_add(1),
         ),
     })
 }
@@ -103,7 +116,7 @@ fn bootstrap(view: &View) -> Roles {
         member,
         OperationKind::Bootstrap,
         OperationReason::New,
-        view.authority.epoch + 1,
+        view.authority.epoch.saturating_add(1),
     )
 }
 

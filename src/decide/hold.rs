@@ -11,6 +11,8 @@ use k8s_openapi::jiff::Timestamp;
 pub enum Hold {
     /// A person asked that nothing be done.
     Paused,
+    /// The set is being deleted.
+    Deleting,
     /// Pods are not there yet.
     WaitsForPods {
         /// The pod waited for, with what it does.
@@ -93,6 +95,7 @@ impl Hold {
             | Self::StatusBehind { .. }
             | Self::VersionUnsupported { .. } => true,
             Self::Paused
+            | Self::Deleting
             | Self::WaitsForPods { .. }
             | Self::Loading { .. }
             | Self::PrefersLower { .. }
@@ -105,6 +108,7 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Paused => f.write_str("spec.paused is true: nothing is done"),
+            Self::Deleting => f.write_str("the set is being deleted"),
             Self::WaitsForPods { pod, why } => write!(f, "waits for {pod}: {why}"),
             Self::Loading { pod, percent } => write!(f, "{pod} loads its data, {percent} %"),
             Self::PrefersLower { pod, until } => {

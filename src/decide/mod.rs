@@ -81,6 +81,7 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
         status,
         events,
         turned,
+        roles_wait: roles.waits,
         next,
     }
 }

@@ -98,7 +98,13 @@ pub(super) fn grant_again(view: &View) -> Roles {
         (true, true) => OperationReason::ColdStart,
         (true, false) => OperationReason::Restarted,
     };
-    begin(view, member, OperationKind::Grant, reason, view.authority.epoch + 1)
+    begin(
+        view,
+        member,
+        OperationKind::Grant,
+        reason,
+        view.authority.epoch.saturating_add(1),
+    )
 }
 
 /// Goes on with what is under way.
@@ -121,7 +127,7 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
             member,
             under_way.kind,
             OperationReason::PodGone,
-            view.authority.epoch + 1,
+            view.authority.epoch.saturating_add(1),
         );
     }
     match facts.state() {
@@ -310,8 +316,40 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
             keys: mark.keys,
             epoch: mark.epoch,
         })),
+        _ if facts.keys == 0
+            && let Some(keys) = beyond_the_mark(view) =>
+        {
+            Err(Hold::Empty {
+                pod: member.name.clone(),
+                keys,
+                epoch: view.authority.epoch,
+            })
+        }
         _ => Ok(facts),
     }
+}
+
+/// Keys of a replica that holds more of the recorded lineage than the mark knows: the mark is some seconds old, and the
+/// set's first writes may be younger.
+fn beyond_the_mark(view: &View) -> Option<i64> {
+    let lineage = view.authority.histories.first()?;
+    let marked = view
+        .observed
+        .status
+        .high_water_mark
+        .as_ref()
+        .filter(|m| m.replid == lineage.replid)
+        .map(|m| m.offset);
+    let beyond = |f: &&Facts| {
+        f.replid == lineage.replid && marked.is_none_or(|marked| i64::try_from(f.offset).is_ok_and(|o| o > marked))
+    };
+    let keys = view
+        .others()
+        .filter_map(Member::facts)
+        .filter(beyond)
+        .map(|f| f.keys)
+        .max()?;
+    i64::try_from(keys).ok().filter(|keys| *keys > 0)
 }
 
 /// Whether the member's pod is not on its way out: a role given to it now would go with it.

@@ -167,7 +167,9 @@ pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, fa
 
 /// Attaches whoever hangs wrong: partial resyncs at once, full ones one by one.
 fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
-    let Some(parent) = target(master) else { return Roles::default() };
+    let Some(parent) = target(master) else {
+        return Roles::default();
+    };
     let mut running = view.others().filter(|m| takes_full(view, m, master, facts)).count();
     let mut steps = Vec::new();
     // Whoever could not attach for long is tried again, after the others: it must not keep them waiting.

@@ -21,10 +21,11 @@ pub(super) struct Roles {
 }
 
 impl Roles {
+    /// What is waited for is announced by a probe or a watch, but for the end of a span of time.
     pub fn held(hold: Hold) -> Self {
         Self {
             steps: Vec::new(),
-            waits: !hold.needs_a_person() && hold != Hold::Paused,
+            waits: matches!(hold, Hold::PrefersLower { .. }),
             hold: Some(hold),
         }
     }
@@ -48,7 +49,10 @@ impl Roles {
 
 /// Decides about roles.
 pub(super) fn decide(view: &View) -> Roles {
-    if !view.may_act() {
+    if view.observed.deleting {
+        return Roles::held(Hold::Deleting);
+    }
+    if view.cluster.spec.paused {
         return Roles::held(Hold::Paused);
     }
     if let Some(hold) = status_behind(view).or_else(|| unsupported(view)) {

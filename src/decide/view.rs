@@ -57,7 +57,7 @@ impl<'a> View<'a> {
 
     /// Pods that spec asks for, the master included.
     pub fn pods(&self) -> usize {
-        1 + usize::try_from(self.cluster.spec.replicas).unwrap_or(0)
+        self.cluster.pods() as usize
     }
 
     /// The member that holds the recorded master's data.

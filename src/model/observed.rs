@@ -22,6 +22,8 @@ pub struct Observed {
     pub created: Option<Timestamp>,
     /// Every pod of the core tier that exists or should, by ordinal without gaps.
     pub members: Vec<Member>,
+    /// Volumes of the set beyond its members: kept when it was smaller, or of an earlier set of its name.
+    pub spare: Vec<(String, ClaimFacts)>,
     /// Objects of the names we use, as they are in the cluster; an absent object has no entry.
     pub objects: BTreeMap<ObjectId, Live>,
     /// The StatefulSet's own numbers, once it exists.
@@ -134,7 +136,7 @@ pub struct PodFacts {
     pub ip: Option<String>,
     /// Node, once it is scheduled.
     pub node: Option<String>,
-    /// Zone from the pod's or node's labels.
+    /// Zone from the pod's labels.
     pub zone: Option<String>,
     /// Whether the pod is being deleted.
     pub deleting: bool,

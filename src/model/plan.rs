@@ -21,6 +21,8 @@ pub struct Plan {
     pub events: Vec<Note>,
     /// What people should be told of conditions that turned, once the status is written.
     pub turned: Vec<Note>,
+    /// Whether a role decision waits for time to pass: failing objects must not slow it down.
+    pub roles_wait: bool,
     /// When to look again if nothing happens before.
     pub next: Duration,
 }

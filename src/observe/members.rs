@@ -78,6 +78,23 @@ pub(super) fn find(stores: &Stores, cluster: &Cluster, objects: &BTreeMap<Object
         .collect()
 }
 
+/// Claims of the set whose pod is no member, by the name that pod would have.
+pub(super) fn spare(stores: &Stores, cluster: &Cluster, members: usize) -> Vec<(String, ClaimFacts)> {
+    let of_set = |claim: &PersistentVolumeClaim| {
+        claim.namespace().as_deref() == Some(&cluster.namespace)
+            && claim.labels().get(label::SET) == Some(&cluster.name)
+    };
+    let all = stores.claims.all();
+    all.iter()
+        .filter(|claim| of_set(claim))
+        .filter_map(|claim| {
+            let pod = claim.name_any().strip_prefix(&names::claim(""))?.to_owned();
+            let ordinal = names::ordinal(&cluster.name, &pod)?;
+            (ordinal as usize >= members).then(|| (pod, claim_facts(claim)))
+        })
+        .collect()
+}
+
 /// UID of the set's StatefulSet, which controls its pods.
 fn owner_of_pods<'a>(cluster: &Cluster, objects: &'a BTreeMap<ObjectId, Live>) -> Option<&'a str> {
     let id = ObjectId {

@@ -22,7 +22,7 @@ use crate::redis::probe::Probes;
 
 pub use objects::{owner, resource};
 pub use secrets::SecretCache;
-pub use stores::{Newest, Scope, Stores, version};
+pub use stores::{Newest, Scope, Stores, WATCH_SECONDS, version};
 
 /// What this process remembers of a set between two passes. Lost with the process, and harmless when lost.
 #[derive(Default)]
@@ -76,6 +76,7 @@ pub async fn observe(
         status: set.status.clone().unwrap_or_default(),
         deleting: set.metadata.deletion_timestamp.is_some(),
         created: set.metadata.creation_timestamp.as_ref().map(|t| t.0),
+        spare: members::spare(stores, cluster, found.len()),
         members: members::with_redis(found, &seen),
         stateful_set: objects::stateful_set(cluster, &objects),
         objects,

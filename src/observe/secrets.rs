@@ -81,8 +81,15 @@ impl SecretCache {
             };
         }
         if let Some(answer) = app {
-            self.generated = password(&answer, &source.1).or(self.generated.take());
+            let read = password(&answer, &source.1);
             self.app = app_secret(cluster, &source.1, answer);
+            // Only what was generated for this set may ever be written again.
+            let ours = cluster.spec.auth.secret_ref.is_none() && matches!(self.app, AppSecret::Present { .. });
+            self.generated = match (cluster.spec.auth.secret_ref.is_some(), ours) {
+                (true, _) => None,
+                (false, true) => read,
+                (false, false) => self.generated.take(),
+            };
         }
         self.source = Some(source);
         self.read = Some(Instant::now());
@@ -174,7 +181,7 @@ fn app_secret(cluster: &Cluster, key: &str, answer: Answer) -> AppSecret {
     }
     match secret.data.unwrap_or_default().get(key) {
         None => AppSecret::Unusable(Unusable::KeyMissing),
-        Some(ByteString(bytes)) if bytes.is_empty() => AppSecret::Unusable(Unusable::Empty),
+        Some(ByteString(bytes)) if bytes.trim_ascii().is_empty() => AppSecret::Unusable(Unusable::Empty),
         Some(ByteString(bytes)) if bytes.len() > LONGEST => AppSecret::Unusable(Unusable::TooLong(bytes.len())),
         Some(ByteString(bytes)) => AppSecret::Present {
             sha256: hex::encode(Sha256::digest(bytes)),

@@ -24,6 +24,8 @@ use tokio::task::JoinSet;
 use crate::model::redis::SetKey;
 use crate::names;
 
+/// A watch is begun anew this often: a connection that went silent is noticed at its end at the latest.
+pub const WATCH_SECONDS: u32 = 20;
 /// A reply stands in for the store this long at most; after that the store is right, also about deletions.
 const REPLY_LIFETIME: Duration = Duration::from_secs(5);
 
@@ -99,16 +101,21 @@ where
 {
     let (store, writer) = reflector::store();
     let wake = wake.clone();
-    let stream = watcher(api, watcher::Config::default().labels(names::label::SET))
-        .default_backoff()
-        .modify(move |object| {
-            object.managed_fields_mut().clear();
-            trim(object);
-        })
-        .reflect(writer)
-        .touched_objects()
-        .inspect_err(|error| tracing::warn!(kind = %K::kind(&()), %error, "watch"))
-        .filter_map(|object| async move { object.ok() });
+    let stream = watcher(
+        api,
+        watcher::Config::default()
+            .labels(names::label::SET)
+            .timeout(WATCH_SECONDS),
+    )
+    .default_backoff()
+    .modify(move |object| {
+        object.managed_fields_mut().clear();
+        trim(object);
+    })
+    .reflect(writer)
+    .touched_objects()
+    .inspect_err(|error| tracing::warn!(kind = %K::kind(&()), %error, "watch"))
+    .filter_map(|object| async move { object.ok() });
     tasks.spawn(async move {
         let mut stream = std::pin::pin!(stream);
         while let Some(object) = stream.next().await {

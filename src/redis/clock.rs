@@ -1,22 +1,27 @@
-//! The one clock of looks and commands: the wall clock, but never set back.
+//! The one clock of looks, commands and decisions: the wall clock as it was at the start, carried on monotonically.
 //!
 //! Its times are compared with those of Kubernetes objects, and with each other: an answer must never look older than one
-//! that came before it, or what was seen would stand still until the wall clock has caught up.
+//! that came before it, or newer than now, because somebody sets the wall clock.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
 
+/// Where both clocks stood when time was first asked for.
+static START: OnceLock<(Instant, i64)> = OnceLock::new();
 /// Microseconds of the latest time that was given out.
 static LATEST: AtomicI64 = AtomicI64::new(i64::MIN);
 
 /// Now, later than every time given out before.
-pub(super) fn now() -> Timestamp {
-    let wall = Timestamp::now().as_microsecond();
-    let next = |latest: i64| wall.max(latest.saturating_add(1));
+pub fn now() -> Timestamp {
+    let (instant, wall) = START.get_or_init(|| (Instant::now(), Timestamp::now().as_microsecond()));
+    let elapsed = i64::try_from(instant.elapsed().as_micros()).unwrap_or(i64::MAX);
+    let carried = wall.saturating_add(elapsed);
+    let next = |latest: i64| carried.max(latest.saturating_add(1));
     let before = LATEST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |latest| Some(next(latest)));
-    let micros = next(before.unwrap_or_else(|latest| latest));
-    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::MAX)
+    Timestamp::from_microsecond(next(before.unwrap_or_else(|latest| latest))).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

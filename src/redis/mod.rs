@@ -6,7 +6,7 @@
 mod acl;
 pub mod client;
 pub mod clients;
-mod clock;
+pub mod clock;
 pub mod connection;
 pub mod info;
 pub mod probe;

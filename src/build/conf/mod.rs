@@ -86,7 +86,10 @@ pub fn revision(text: &str) -> String {
 /// As [`build`].
 pub fn live_values(cluster: &Cluster) -> Result<BTreeMap<String, String>, BuildError> {
     check(&cluster.spec.config)?;
-    let mut values = BTreeMap::from([("appendfsync".to_owned(), appendfsync(cluster).to_owned())]);
+    let mut values = BTreeMap::from([
+        ("appendfsync".to_owned(), appendfsync(cluster).to_owned()),
+        ("appendonly".to_owned(), "yes".to_owned()),
+    ]);
     values.extend(maxmemory(cluster)?.map(|Derived { key, value, .. }| (key, value)));
     values.extend(cluster.spec.config.clone());
     Ok(values)

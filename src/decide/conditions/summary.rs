@@ -107,7 +107,7 @@ pub(super) fn ready(
             ),
         );
     }
-    let goal = view.pods();
+    let goal = view.stateful_set_goal();
     let exist = view.observed.members.iter().filter(|m| m.pod.is_some()).count();
     if exist != goal && available.status == "True" {
         return no(Reason::Scaling, format!("{exist} pods exist, {goal} are wanted"));
@@ -202,6 +202,8 @@ pub(super) fn overdue(view: &View, reconciling: &Verdict, stalled: Verdict) -> V
         .clone()
         .find(|c| c.type_ == ConditionType::Reconciling.as_str() && c.status == "True")
         .map(|c| c.last_transition_time.0);
+    let moved = view.observed.status.members.iter().map(|m| m.since.0).max();
+    let at_work_since = at_work_since.max(at_work_since.and(moved));
     let overdue_already = old
         .clone()
         .any(|c| c.type_ == ConditionType::Stalled.as_str() && c.reason == Reason::ProgressDeadlineExceeded.as_str());

@@ -138,7 +138,7 @@ const OFFSET: u64 = 100;
 pub fn world(text: &str) -> World {
     let mut parts = text.split(';').map(str::trim);
     let set = Words::of(parts.next().unwrap())
-        .only("set replicas sts epoch master op k min had paused deleting degraded for nobody");
+        .only("set replicas sts epoch master op k min had paused deleting degraded for nobody podgone");
     let mut world = World::new(set.number("replicas").unwrap_or(2) as i32);
     world.created = world.now - SignedDuration::from_hours(1);
     world.app = AppSecret::Present {
@@ -148,7 +148,7 @@ pub fn world(text: &str) -> World {
     let members: Vec<(usize, Words)> = parts
         .map(|part| {
             let (ordinal, words) = part.split_once(' ').unwrap_or((part, ""));
-            let known = "nopod noclaim fenced armed bare attached syncing linkdown loading keys same offset silent \
+            let known = "nopod noclaim fenced armed bare stray attached syncing linkdown loading keys same offset silent \
                  rejected reset dead pending deleting age mark old newvolume newpod learner out version user notes";
             (ordinal.parse().unwrap(), Words::of(words).only(known))
         })
@@ -216,10 +216,15 @@ fn status(world: &mut World, set: &Words, master: Option<usize>, members: &[(usi
             } else {
                 OperationKind::Grant
             },
+            // "podgone": the master's pod was made anew, and its old process may live on.
             from: None,
             to: identity(master).name,
             epoch,
-            reason: OperationReason::New,
+            reason: if set.has("podgone") {
+                OperationReason::PodGone
+            } else {
+                OperationReason::New
+            },
             started_at,
         });
     }
@@ -277,6 +282,13 @@ fn member(world: &mut World, ordinal: usize, words: &Words, master: Option<usize
         ("attached", follows(Link::Up(0))),
         ("syncing", follows(Link::Syncing(9))),
         ("linkdown", follows(Link::Down)),
+        (
+            "stray",
+            Role::Follows {
+                ip: "10.9.9.9".into(),
+                link: Link::Up(0),
+            },
+        ),
         ("bare", Role::Master),
         ("armed", Role::Master),
     ];

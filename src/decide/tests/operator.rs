@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::oracle;
 use super::world::World;
+use crate::api::status::RedisReplicaSetStatus;
 use crate::decide::objects::Wanted;
 use crate::decide::settings::Settings;
 use crate::decide::view::View;
@@ -30,10 +31,19 @@ fn is_role(step: &Step) -> bool {
 /// What the operator decides now.
 pub fn plan(world: &World) -> Plan {
     let observed = world.observe();
+    let plan = steps(world, &observed);
+    Plan {
+        status: plan.status.or_else(|| status(world, &observed)),
+        ..plan
+    }
+}
+
+/// The plan for what was seen; of a lean world without status, which takes most of the time.
+fn steps(world: &World, observed: &Observed) -> Plan {
     if world.lean {
-        lean(world, &observed)
+        lean(world, observed)
     } else {
-        decide(&world.cluster, &observed, world.now)
+        decide(&world.cluster, observed, world.now)
     }
 }
 
@@ -55,14 +65,20 @@ fn lean(world: &World, observed: &Observed) -> Plan {
         steps.extend(wrong.map(|object| Step::Apply { object, because: None }));
         steps.extend(labels::decide(&view));
     }
-    let (status, turned) = status::status(&view, &roles, &Wanted::default(), &Settings::default());
     Plan {
         steps,
-        status,
-        events: Vec::new(),
-        turned,
         next: if roles.waits { BUSY } else { IDLE },
+        ..Plan::default()
     }
+}
+
+/// Status as [`decide`] has it, for a lean world.
+fn status(world: &World, observed: &Observed) -> Option<RedisReplicaSetStatus> {
+    let view = View::new(&world.cluster, observed, world.now);
+    let nothing = (Wanted::default(), Settings::default());
+    status::status(&view, &roles::decide(&view), &nothing.0, &nothing.1)
+        .0
+        .filter(|_| world.lean)
 }
 
 fn annotations(body: &serde_json::Value) -> &serde_json::Value {
@@ -74,15 +90,21 @@ pub fn pass(world: &mut World, slow: &BTreeSet<usize>) {
     world.probe_all(slow);
     let mut done = Vec::new();
     for round in 0..ROUNDS {
-        let plan = plan(world);
-        oracle::plan(world, &plan);
+        let (observed, before) = (world.observe(), world.now);
+        let mut plan = steps(world, &observed);
         done.extend(plan.steps.iter().filter(|s| is_role(s)).cloned());
         oracle::pass(&done);
+        oracle::plan(world, &plan);
         let Some(failed) = act(world, &plan) else { return };
-        if plan.steps.is_empty() || failed || round + 1 == ROUNDS {
-            if let Some(status) = &plan.status {
-                world.write_status(status);
-            }
+        let last = plan.steps.is_empty() || failed || round + 1 == ROUNDS;
+        if last && world.lean {
+            let now = std::mem::replace(&mut world.now, before);
+            plan.status = status(world, &observed);
+            world.now = now;
+        }
+        if last {
+            oracle::plan(world, &plan);
+            plan.status.iter().for_each(|status| world.write_status(status));
             return;
         }
     }

@@ -38,7 +38,7 @@ fn a_master_restarted_in_place_is_granted_its_role_in_the_next_epoch() {
 
 #[test]
 fn a_master_pod_that_was_made_anew_on_its_volume_is_granted_its_role() {
-    let restarted = &["record Grant of s-0 in epoch 4 (Restarted)"];
+    let restarted = &["record Grant of s-0 in epoch 4 (PodGone)"];
     check(
         "set epoch=3 master=0 had=5; 0 newpod keys=5; 1 linkdown same; 2 linkdown same",
         restarted,
@@ -52,7 +52,7 @@ fn a_whole_set_that_was_restarted_is_a_cold_start_and_only_the_recorded_master_i
     check("set epoch=3 master=1 had=5; 0 keys=9; 1 keys=5; 2 keys=9", cold, &[]);
     check(
         "set epoch=3 master=1 had=5; 0 newpod keys=9; 1 newpod keys=5; 2 silent",
-        cold,
+        &["record Grant of s-1 in epoch 4 (PodGone)"],
         &[],
     );
 }
@@ -141,6 +141,27 @@ fn an_empty_master_is_not_granted_while_somebody_has_data_or_may_have() {
 }
 
 #[test]
+fn an_empty_master_is_not_granted_while_a_replica_holds_more_of_its_lineage_than_the_mark_knows() {
+    let empty = &["Stalled=FailoverBlocked", "Available=NoMaster", "DataLost=No"];
+    check(
+        "set epoch=3 master=0 had=0; 0; 1 linkdown same keys=1 offset=101; 2",
+        &[],
+        empty,
+    );
+    let restarted = &["record Grant of s-0 in epoch 4 (Restarted)"];
+    check(
+        "set epoch=3 master=0 had=0; 0; 1 linkdown same keys=1 offset=100; 2",
+        restarted,
+        &[],
+    );
+    check(
+        "set epoch=3 master=0 had=0; 0; 1 linkdown same keys=0 offset=101; 2",
+        restarted,
+        &[],
+    );
+}
+
+#[test]
 fn all_volumes_empty_is_data_lost_and_nobody_serves() {
     let lost = &[
         "DataLost=AllCopiesLost",
@@ -182,7 +203,7 @@ fn a_grant_goes_bare_then_history_then_armed_and_waits_for_no_replica() {
 
 #[test]
 fn a_process_that_ended_during_its_grant_begins_in_another_epoch() {
-    let again = &["record Grant of s-0 in epoch 5 (Restarted)"];
+    let again = &["record Grant of s-0 in epoch 5 (PodGone)"];
     check(
         "set epoch=4 master=0 op=Grant min=0 had=5; 0 newpod keys=5; 1 same; 2 same",
         again,
@@ -394,5 +415,25 @@ fn a_volume_of_a_later_epoch_means_that_status_is_behind() {
         "set epoch=3 master=0; 0 keys=5 mark=3/master; 1 same; 2 same mark=4/master",
         &[],
         behind,
+    );
+}
+
+#[test]
+fn a_pod_made_anew_takes_no_write_before_its_old_process_has_fenced_itself() {
+    let granted = "set epoch=4 master=0 op=Grant podgone min=0 had=5";
+    check(
+        &format!("{granted} for=9; 0 bare keys=5; 1 stray same; 2 same"),
+        &["fence s-1"],
+        &[],
+    );
+    check(
+        &format!("{granted} for=3; 0 bare keys=5; 1 same; 2 same"),
+        &[],
+        &["Available=NoMaster"],
+    );
+    check(
+        &format!("{granted} for=4; 0 bare keys=5; 1 same; 2 same"),
+        &["arm s-0 min=0 epoch=4"],
+        &[],
     );
 }

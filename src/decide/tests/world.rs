@@ -71,8 +71,10 @@ pub struct Claim {
     pub role: Option<String>,
     /// The append-only file: writes in order.
     pub disk: Vec<u32>,
-    /// How many of them a kill can not take away.
+    /// How many of them a kill can not take away: those of the second before the last, as with `everysec`.
     pub synced: usize,
+    /// How many were written by the end of the last second.
+    pub written: usize,
 }
 
 /// A pod, and the process in it if it runs.

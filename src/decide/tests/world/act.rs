@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::redis::Redis;
-use super::{Reach, SET, World};
+use super::{SET, World};
 use crate::api::status::RedisReplicaSetStatus;
 use crate::build::meta;
 use crate::model::observed::{AppSecret, Live};

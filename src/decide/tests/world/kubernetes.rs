@@ -57,6 +57,7 @@ impl World {
             role: None,
             disk: Vec::new(),
             synced: 0,
+            written: 0,
         })
     }
 

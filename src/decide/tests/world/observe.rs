@@ -38,6 +38,7 @@ impl World {
             internal: self.internal.clone(),
             app: self.app.clone(),
             vip_pods: self.vip_pods.clone(),
+            spare: Vec::new(),
             attached: BTreeMap::new(),
             failures: Vec::new(),
             refused: self.refused.clone(),

@@ -155,8 +155,9 @@ impl World {
             if let (Some(claim), Some(redis)) = (&mut slot.claim, slot.pod.as_ref().and_then(|p| p.redis.as_ref()))
                 && redis.loading == 0
             {
-                claim.synced = claim.disk.len();
                 claim.disk.clone_from(&redis.data);
+                claim.synced = claim.written.min(claim.disk.len());
+                claim.written = claim.disk.len();
             }
         }
     }
