@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::client::Login;
 use crate::cluster::Cluster;
+use crate::ensure;
 use crate::failure::{Context, Outcome};
 use crate::wait::{Look, until};
 
@@ -217,6 +218,11 @@ impl Set {
     /// If there is no such Secret or key.
     pub fn secret(&self, name: &str, key: &str) -> Outcome<String> {
         let mut object = self.cluster.kubernetes.get("secrets", &self.namespace, name)?;
+        ensure!(
+            object["data"][key].is_string(),
+            "secret {}/{name} has no {key}",
+            self.namespace
+        );
         let bytes: ByteString = serde_json::from_value(object["data"][key].take())
             .context(format_args!("secret {}/{name} has no {key}", self.namespace))?;
         String::from_utf8(bytes.0).context("a generated password is text")

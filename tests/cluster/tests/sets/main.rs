@@ -7,3 +7,4 @@ mod images;
 mod manifests;
 mod quiet;
 mod removal;
+mod settings;

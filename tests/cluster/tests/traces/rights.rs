@@ -29,7 +29,7 @@ fn the_operator_uses_every_right_it_has_and_is_refused_nothing() -> Outcome {
         .filter(|event| !(event.verb == "create" || event.verb == "patch") || !is_gone(&cluster, &event.namespace))
         .map(|event| format!("{} {}", event.verb, event.uri))
         .collect();
-    let used: BTreeSet<Right> = requests
+    let mut used: BTreeSet<Right> = requests
         .iter()
         .map(|event| {
             (
@@ -39,6 +39,14 @@ fn the_operator_uses_every_right_it_has_and_is_refused_nothing() -> Outcome {
             )
         })
         .collect();
+    // An apply that makes an object needs the right to create too.
+    let made = requests
+        .iter()
+        .filter(|event| event.verb == "patch" && event.code == 201);
+    used.extend(made.map(|event| {
+        let resource = joined(&event.resource, &event.subresource);
+        (event.group.clone(), resource, "create".to_owned())
+    }));
     let granted = granted(&cluster)?;
     let spare: Vec<_> = granted.difference(&used).collect();
     println!(

@@ -24,7 +24,7 @@ fn no_password_is_anywhere_but_in_secrets() -> Outcome {
         let canaries = [
             ("operator", set.secret("bird-internal", "operator")?),
             ("probe", set.secret("bird-internal", "probe")?),
-            ("link key", set.secret("bird-internal", "link")?),
+            ("link key", set.secret("bird-internal", "linkKey")?),
             ("application", set.secret("bird-app", "password")?),
         ];
         for (what, canary) in &canaries {
