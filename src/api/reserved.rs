@@ -74,6 +74,15 @@ pub const FORBIDDEN: &[&str] = &[
 /// Beginnings of such directives.
 pub const FORBIDDEN_PREFIXES: &[&str] = &["oom-score-adj", "rdma-", "syslog-"];
 
+/// Whether a person may not give the directive. What the rules below say in CEL, for an object that was stored under
+/// older rules.
+pub fn is_reserved(directive: &str) -> bool {
+    let named = |names: &[&str]| names.contains(&directive);
+    let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| directive.starts_with(prefix));
+    let elsewhere = ELSEWHERE.iter().any(|(name, _)| *name == directive);
+    elsewhere || named(MANAGED) || named(FORBIDDEN) || begins(MANAGED_PREFIXES) || begins(FORBIDDEN_PREFIXES)
+}
+
 /// CEL: whether the key in this variable has a field of its own.
 pub(super) fn elsewhere(key: &str) -> String {
     format!("{key} in {}", list(ELSEWHERE.iter().map(|(directive, _)| *directive)))

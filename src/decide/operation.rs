@@ -88,7 +88,7 @@ pub(super) fn grant_again(view: &View) -> Roles {
     };
     // A bare master of this very epoch lost only its min-replicas-to-write.
     if facts.state() == RoleState::Bare && is_recorded_process(view, member) && has_history(view, facts) {
-        return arm(view, member, facts);
+        return arm(view, member);
     }
     let others_down = view
         .others()
@@ -134,7 +134,7 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
         RoleState::Bare if !has_history(view, facts) => Roles::steps(vec![record_history(view, facts)]),
         RoleState::Bare => match under_way.kind {
             OperationKind::Bootstrap => await_replicas(view, member, facts, under_way),
-            OperationKind::Grant => end_of_the_old(view, member, under_way).unwrap_or_else(|| arm(view, member, facts)),
+            OperationKind::Grant => end_of_the_old(view, member, under_way).unwrap_or_else(|| arm(view, member)),
         },
         RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {
             Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
@@ -192,11 +192,11 @@ fn await_replicas(view: &View, member: &Member, facts: &Facts, under_way: &Opera
             why: format!("{holders} replicas hold everything"),
         }]);
     }
-    arm(view, member, facts)
+    arm(view, member)
 }
 
 /// Takes writes with the number that is recorded as in force.
-fn arm(view: &View, member: &Member, _: &Facts) -> Roles {
+fn arm(view: &View, member: &Member) -> Roles {
     let min = view.authority.quorum.map_or(0, |q| q.min_replicas_to_write);
     let step = target(member).map(|to| Step::Arm {
         to,
@@ -294,21 +294,11 @@ fn awaited<'a>(view: &View<'a>) -> Result<&'a Member, Hold> {
 
 /// Whether the member has loaded the data that the set had.
 fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
-    let facts = match loaded(member) {
-        Ok(facts) => facts,
+    let facts = match (loaded(member), member.facts()) {
+        (Ok(facts), _) => facts,
         // A master that follows somebody was told so by a person; its data is still the set's.
-        Err(Hold::WaitsForPods { .. }) if stays(member) && member.facts().is_some_and(|f| f.loading.is_none()) => {
-            match member.facts() {
-                Some(facts) => facts,
-                None => {
-                    return Err(Hold::WaitsForPods {
-                        pod: member.name.clone(),
-                        why: "no answer".into(),
-                    });
-                }
-            }
-        }
-        Err(hold) => return Err(hold),
+        (Err(Hold::WaitsForPods { .. }), Some(facts)) if stays(member) && facts.loading.is_none() => facts,
+        (Err(hold), _) => return Err(hold),
     };
     match &view.observed.status.high_water_mark {
         Some(mark) if mark.keys > 0 && facts.keys == 0 => Err(data_lost(view).unwrap_or(Hold::Empty {

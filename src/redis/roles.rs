@@ -66,15 +66,10 @@ pub async fn attach(
         .await
 }
 
-/// Name of the user that one child attaches with.
-pub fn link_user(child: &str) -> String {
-    format!("{}{child}", names::user::LINK_PREFIX)
-}
-
 /// Lets `child` attach to this Redis, and gives it a new password if it already may: a link that is up stays up.
 pub async fn mint_link(redis: &Connection, child: &str, secret: &Secret) -> Result<Facts, CallError> {
     let hash = format!("#{}", secret.sha256_hex());
-    let user = link_user(child);
+    let user = names::link_user(child);
     let rules = [
         "ACL",
         "SETUSER",
@@ -94,7 +89,10 @@ pub async fn mint_link(redis: &Connection, child: &str, secret: &Secret) -> Resu
 pub async fn revoke_link(redis: &Connection, child: &str) -> Result<Facts, CallError> {
     redis
         .act(
-            vec![Command::new("ACL DELUSER", &["ACL", "DELUSER", &link_user(child)])],
+            vec![Command::new(
+                "ACL DELUSER",
+                &["ACL", "DELUSER", &names::link_user(child)],
+            )],
             DEADLINE,
         )
         .await

@@ -225,6 +225,6 @@ fn the_writer_refuses_every_directive_that_admission_refuses() {
     let words: Vec<_> = text.split('\'').skip(1).step_by(2).collect();
     assert!(words.len() > 40, "{words:?}");
     for word in words {
-        assert!(conf::is_reserved(word), "{word}");
+        assert!(redis_operator::api::reserved::is_reserved(word), "{word}");
     }
 }

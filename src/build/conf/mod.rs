@@ -4,28 +4,21 @@
 //! `min-replicas-to-write` and its credentials never stand in this file; the operator gives them to a running server.
 //! What a person wrote comes last, and can never name a directive of ours.
 
-mod managed;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use managed::is_reserved;
-
 use self::writer::Writer;
 use super::grace::Grace;
 use super::{BuildError, meta, quantity};
+use crate::api::reserved;
 use crate::api::status::Derived;
 use crate::model::cluster::Cluster;
+use crate::model::redis::{NOWHERE, UNARMED};
 use crate::names;
-
-/// Every pod boots with this: no number of replicas is ever enough, so nothing is written before the operator arms it.
-pub const FENCED_MIN_REPLICAS: u32 = 65_535;
 
 /// Silence of a replica, in seconds, after which it no longer counts for `min-replicas-to-write`.
 pub const MIN_REPLICAS_MAX_LAG_SECONDS: u32 = 2;
-
-/// Address that a fenced pod replicates from; nothing answers there.
-pub const FENCED_MASTER: (&str, u16) = ("127.0.0.1", 1);
 
 /// Share of the memory limit that becomes `maxmemory`. The rest is for output buffers, the backlog, fragmentation and
 /// the pages that a fork copies.
@@ -97,14 +90,20 @@ pub fn live_values(cluster: &Cluster) -> Result<BTreeMap<String, String>, BuildE
 
 fn check(config: &BTreeMap<String, String>) -> Result<(), BuildError> {
     for key in config.keys() {
-        if !managed::is_directive(key) {
+        if !is_directive(key) {
             return Err(BuildError::NotADirective(key.clone()));
         }
-        if is_reserved(key) {
+        if reserved::is_reserved(key) {
             return Err(BuildError::ReservedDirective(key.clone()));
         }
     }
     Ok(())
+}
+
+/// Whether the text is a directive's name: lower-case letters, digits and `-`, at most 64 of them, a letter first.
+fn is_directive(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(inner)
 }
 
 fn server(writer: &mut Writer, cluster: &Cluster) {
@@ -125,9 +124,9 @@ fn server(writer: &mut Writer, cluster: &Cluster) {
 }
 
 fn replication(writer: &mut Writer) {
-    let (host, port) = FENCED_MASTER;
+    let (host, port) = NOWHERE;
     writer.line("replicaof", [host, port.to_string().as_str()]);
-    writer.line("min-replicas-to-write", [FENCED_MIN_REPLICAS.to_string().as_str()]);
+    writer.line("min-replicas-to-write", [UNARMED.to_string().as_str()]);
     writer.line(
         "min-replicas-max-lag",
         [MIN_REPLICAS_MAX_LAG_SECONDS.to_string().as_str()],

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use redis_operator::model::redis::{Facts, RoleState, UNARMED};
+use redis_operator::names;
 use redis_operator::redis::clients::{client_mark, kill_clients};
 use redis_operator::redis::{Connection, Secret, link_secret, roles};
 
@@ -21,7 +22,7 @@ fn secret(word: &str) -> Secret {
 }
 
 async fn attach(child: &Connection, parent: &Server, name: &str, secret: &Secret) -> Facts {
-    roles::attach(child, parent.address(), PORT, &roles::link_user(name), secret)
+    roles::attach(child, parent.address(), PORT, &names::link_user(name), secret)
         .await
         .unwrap()
 }
