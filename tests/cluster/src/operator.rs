@@ -38,8 +38,21 @@ impl Operator {
     /// # Errors
     /// If Helm fails.
     pub fn install(cluster: &Cluster, values: &[&str]) -> Outcome<Self> {
+        Self::helm(cluster, &[], values)
+    }
+
+    /// As [`Operator::install`], over objects that no release or another one made.
+    ///
+    /// # Errors
+    /// If Helm fails.
+    pub fn take_over(cluster: &Cluster, values: &[&str]) -> Outcome<Self> {
+        Self::helm(cluster, &["--take-ownership"], values)
+    }
+
+    fn helm(cluster: &Cluster, options: &[&str], values: &[&str]) -> Outcome<Self> {
         let mut args = vec!["upgrade", "--install", NAME, "charts/redis-operator"];
         args.extend(["--namespace", NAME, "--create-namespace", "--wait", "--timeout", "2m"]);
+        args.extend(options);
         for value in values {
             args.extend(["--set", value]);
         }

@@ -57,10 +57,10 @@ fn every_way_to_install_brings_up_an_operator_that_works_and_none_loses_a_set() 
         available(cluster)?;
         serves("kubectl apply -k deploy")?;
 
-        remove_but_the_definition(cluster)?;
+        // From kubectl to Helm, with the definition as somebody else's business.
         cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "crds"])?;
-        Operator::install(cluster, &["crds.install=false"])?;
-        serves("crds alone and the chart without them")
+        Operator::take_over(cluster, &["crds.install=false"])?;
+        serves("crds alone, and the chart without them over what kubectl made")
     })
 }
 

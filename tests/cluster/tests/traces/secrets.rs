@@ -55,10 +55,7 @@ fn no_password_is_anywhere_but_in_secrets() -> Outcome {
         ensure!(places.len() > 50, "only {} places were searched", places.len());
         let mut found = BTreeSet::new();
         for (what, canary) in &canaries {
-            let needle = canary.as_bytes();
-            let here = places
-                .iter()
-                .filter(|(_, bytes)| bytes.windows(needle.len()).any(|part| part == needle));
+            let here = places.iter().filter(|(_, text)| text.contains(canary.as_str()));
             found.extend(here.map(|(place, _)| format!("the password {what} is in {place}")));
         }
         ensure!(found.is_empty(), "{found:#?}");
@@ -66,8 +63,8 @@ fn no_password_is_anywhere_but_in_secrets() -> Outcome {
     })
 }
 
-/// Where, and the bytes that are there.
-type Place = (String, Vec<u8>);
+/// Where, and what is there.
+type Place = (String, String);
 
 /// Arguments and environment of every process of the machine but this one.
 fn processes() -> Vec<Place> {
@@ -81,7 +78,10 @@ fn processes() -> Vec<Place> {
         for file in ["cmdline", "environ"] {
             // A process may end while it is looked at.
             if let Ok(bytes) = fs::read(entry.path().join(file)) {
-                places.push((format!("{file} of process {pid}"), bytes));
+                places.push((
+                    format!("{file} of process {pid}"),
+                    String::from_utf8_lossy(&bytes).into_owned(),
+                ));
             }
         }
     }
@@ -94,7 +94,7 @@ fn objects(cluster: &Cluster) -> Outcome<Vec<Place>> {
     let names: Vec<_> = resources.lines().filter(|name| *name != "secrets").collect();
     let all = cluster.kubectl(&["get", &names.join(","), "-A", "--show-managed-fields", "-o", "json"])?;
     ensure!(all.contains("\"bird-0\""), "the pods are not among the objects");
-    Ok(vec![("an object that is no Secret".to_owned(), all.into_bytes())])
+    Ok(vec![("an object that is no Secret".to_owned(), all)])
 }
 
 /// Logs of operators, of the set's pods, and of the API server with its audit log.
@@ -103,23 +103,17 @@ fn logs(scene: &Scene, set: &Set) -> Outcome<Vec<Place>> {
     let mut places = Vec::new();
     for pod in Operator::new(&scene.cluster).pods()? {
         let name = text(&pod["metadata"]["name"]);
-        places.push((
-            format!("log of {name}"),
-            kubernetes.log(NAME, name, false)?.into_bytes(),
-        ));
+        places.push((format!("log of {name}"), kubernetes.log(NAME, name, false)?));
         if let Ok(previous) = kubernetes.log(NAME, name, true) {
-            places.push((format!("log of {name} before its restart"), previous.into_bytes()));
+            places.push((format!("log of {name} before its restart"), previous));
         }
     }
     for pod in set.pod_names()? {
-        places.push((
-            format!("log of {pod}"),
-            kubernetes.log(&set.namespace, &pod, false)?.into_bytes(),
-        ));
+        places.push((format!("log of {pod}"), kubernetes.log(&set.namespace, &pod, false)?));
     }
     let testbed = scene.cluster.testbed.places();
     for file in [testbed.audit_log(), testbed.log("kube-apiserver")] {
-        places.push((file.display().to_string(), fs::read(&file)?));
+        places.push((file.display().to_string(), fs::read_to_string(&file)?));
     }
     Ok(places)
 }
