@@ -305,3 +305,22 @@ fn the_vip_of_a_new_set_leads_to_nobody_before_its_master_takes_writes() {
     );
     assert_eq!(selector("set epoch=3 master=0 had=5; 0 silent; 1; 2"), "s-0");
 }
+
+#[test]
+fn an_operation_does_not_end_before_the_vip_names_its_master_in_its_epoch() {
+    let granted = "set epoch=4 master=0 op=Grant; 0 armed=0 keys=5; 1 attached; 2 attached";
+    let ends = |world: &World| steps(world).iter().any(|s| s.starts_with("record s-0 serves"));
+    assert!(ends(&world(granted)));
+    let mut other_pod = world(granted);
+    body(&mut other_pod, "Service", SET)["spec"]["selector"][names::label::POD_NAME] = json!("s-1");
+    let mut old_epoch = world(granted);
+    body(&mut old_epoch, "Service", SET)["metadata"]["annotations"][names::annotation::EPOCH] = json!("3");
+    assert!(!ends(&other_pod) && !ends(&old_epoch));
+}
+
+#[test]
+fn the_epoch_that_a_volume_carries_is_never_lowered() {
+    let mut world = world("set epoch=3 master=0; 0 armed=1 keys=5; 1 attached; 2 attached mark=4/replica");
+    settle(&mut world);
+    assert_eq!(world.slots[2].claim.as_ref().unwrap().epoch, Some(4));
+}
