@@ -4,9 +4,9 @@
 //! production, under property tests and in the model. Every refusal carries its reason as data ([`Hold`]), from which
 //! condition, event and log line are made.
 //!
-//! Read in this order: [`view`] (what the decisions look at), [`roles`] (who may do what, in order of urgency),
-//! then its questions [`founding`], [`operation`], [`replicas`], [`quorum`], [`scale`]; beside them [`objects`],
-//! [`settings`] and [`labels`], which never change a role; last [`status`] and [`conditions`].
+//! Read in this order: `view` (what the decisions look at), `roles` (who may do what, in order of urgency),
+//! then its questions `founding`, `operation`, `replicas`, `quorum`, `scale`; beside them `objects`,
+//! `settings` and `labels`, which never change a role; last `status` and `conditions`.
 
 mod conditions;
 mod founding;
