@@ -20,7 +20,7 @@ use crate::model::redis::{Seen, SetKey};
 use crate::names;
 use crate::redis::probe::Probes;
 
-pub use objects::{owner, resource};
+pub use objects::{Absences, owner, resource};
 pub use secrets::SecretCache;
 pub use stores::{Newest, Scope, Stores, WATCH_SECONDS, version};
 
@@ -37,6 +37,8 @@ pub struct Memory {
     pub refused_by: String,
     /// When which process, by run id, was last attached.
     pub attached: BTreeMap<String, Timestamp>,
+    /// Objects that were looked for and are not there.
+    pub absent: Absences,
     /// Steps of the last pass that failed, in one sentence each; lost races are not among them.
     pub failures: Vec<String>,
 }
@@ -59,7 +61,7 @@ pub async fn observe(
         memory.refused.clear();
         memory.refused_by.clone_from(&cluster.spec.image);
     }
-    let objects = objects::live(client, stores, cluster).await;
+    let objects = objects::live(client, stores, cluster, &mut memory.absent).await;
     let found = members::find(stores, cluster, &objects);
     probes.keep(
         &key,

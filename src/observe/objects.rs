@@ -1,8 +1,9 @@
 //! The set's objects as they are in the cluster, by kind and name.
 //!
-//! What the watches do not show is asked for once: it is missing, or it is somebody else's, or it lost our label.
+//! What the watches do not show is asked for: it is missing, or it is somebody else's, or it lost our label.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
@@ -20,7 +21,14 @@ use crate::model::observed::{Live, ObjectId, StatefulSetFacts};
 use crate::names;
 
 /// A read that takes longer leaves the object unknown for this pass.
-const READ: std::time::Duration = std::time::Duration::from_secs(1);
+const READ: Duration = Duration::from_secs(1);
+
+/// "It is not there" stands this long for a set that does not make it: one that waits for a Secret asks no more often.
+/// One that does make it creates without force, so that what came meanwhile is not taken over.
+const ABSENT: Duration = Duration::from_secs(20);
+
+/// Objects that were looked for and are not there, and since when.
+pub type Absences = BTreeMap<ObjectId, Instant>;
 
 /// Where objects of a kind are in the API.
 pub fn resource(kind: &str) -> Option<ApiResource> {
@@ -34,15 +42,29 @@ pub fn resource(kind: &str) -> Option<ApiResource> {
 }
 
 /// The objects of the set's names, and all ConfigMaps of the set.
-pub(super) async fn live(client: &Client, stores: &Stores, cluster: &Cluster) -> BTreeMap<ObjectId, Live> {
+pub(super) async fn live(
+    client: &Client,
+    stores: &Stores,
+    cluster: &Cluster,
+    absent: &mut Absences,
+) -> BTreeMap<ObjectId, Live> {
     let mut found = BTreeMap::new();
     take("ConfigMap", &stores.config_maps, cluster, &mut found);
     take("Service", &stores.services, cluster, &mut found);
     take("StatefulSet", &stores.stateful_sets, cluster, &mut found);
     take("PodDisruptionBudget", &stores.budgets, cluster, &mut found);
-    let missing: Vec<_> = ids(cluster).into_iter().filter(|id| !found.contains_key(id)).collect();
+    absent.retain(|id, since| since.elapsed() < ABSENT && !found.contains_key(id));
+    let wanted = ids(cluster).into_iter();
+    let missing: Vec<_> = wanted
+        .filter(|id| !found.contains_key(id) && !absent.contains_key(id))
+        .collect();
     let answers = futures::future::join_all(missing.into_iter().map(|id| ask(client, cluster, id))).await;
-    found.extend(answers.into_iter().flatten());
+    for (id, answer) in answers.into_iter().flatten() {
+        match answer {
+            Some(live) => drop(found.insert(id, live)),
+            None => drop(absent.insert(id, Instant::now())),
+        }
+    }
     found
 }
 
@@ -91,22 +113,24 @@ where
     }
 }
 
-async fn ask(client: &Client, cluster: &Cluster, id: ObjectId) -> Option<(ObjectId, Live)> {
+/// What an object is; nothing if it certainly is not there.
+async fn ask(client: &Client, cluster: &Cluster, id: ObjectId) -> Option<(ObjectId, Option<Live>)> {
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &cluster.namespace, &resource(id.kind)?);
     match tokio::time::timeout(READ, api.get_opt(&id.name)).await {
         Ok(Ok(object)) => {
-            let object = object?;
-            let live = classify(cluster, &object.metadata, || {
-                serde_json::to_value(&object).unwrap_or_default()
+            let live = object.map(|object| {
+                classify(cluster, &object.metadata, || {
+                    serde_json::to_value(&object).unwrap_or_default()
+                })
             });
             Some((id, live))
         }
         // Unknown is not absent: nothing is created over an object that could not be read.
         Ok(Err(error)) => {
             tracing::warn!(kind = id.kind, name = %id.name, %error, "reading an object");
-            Some((id, Live::Unread))
+            Some((id, Some(Live::Unread)))
         }
-        Err(_) => Some((id, Live::Unread)),
+        Err(_) => Some((id, Some(Live::Unread))),
     }
 }
 

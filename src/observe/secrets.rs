@@ -17,7 +17,7 @@ use crate::names::{self, internal_key};
 /// A good answer stands this long: a deleted Secret is put back, and a changed password used, within a minute.
 const FRESH: Duration = Duration::from_secs(45);
 /// A missing or unusable Secret is looked at this often.
-const RETRY: Duration = Duration::from_secs(3);
+const RETRY: Duration = Duration::from_secs(5);
 /// A read that takes longer is given up; the last answer stands.
 const READ: Duration = Duration::from_secs(1);
 /// Longest password, bytes.
