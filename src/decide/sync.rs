@@ -27,7 +27,9 @@ pub(super) fn state(view: &View, member: &Member) -> MemberState {
     };
     let facts = match &member.redis {
         Seen::Answers { facts, .. } => facts,
-        Seen::Unknown { .. } if pod.started.is_none() || pod.ip.is_none() => return MemberState::Starting,
+        Seen::Unknown { .. } if pod.started.is_none() || pod.ip.is_none() || pod.trouble.is_some() => {
+            return MemberState::Starting;
+        }
         Seen::Unknown { since, .. } => {
             if view.since(*since) < SILENCE
                 && let Some(before) = before(view, member)

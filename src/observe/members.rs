@@ -221,7 +221,10 @@ fn trouble(container: &ContainerStatus) -> Option<Trouble> {
             _ => Some(Trouble::Waiting(words(&said))),
         };
     }
-    ended(state)
+    // One that ends again and again runs for a moment in between: that is no news until it is ready.
+    let began_again = state.running.is_some() && !container.ready && container.restart_count > 0;
+    let last = container.last_state.as_ref().filter(|_| began_again);
+    ended(state).or_else(|| last.and_then(ended))
 }
 
 /// What a log ends with: Redis's complaint about its configuration with the line it names, else the last line.

@@ -14,7 +14,7 @@ use crate::names;
 const BAD_CONFIG: [&str; 2] = ["FATAL CONFIG FILE ERROR", "Unresolved Configuration(s)"];
 
 pub(super) fn up_to_date(view: &View, wanted: &Wanted, settings: &Settings) -> Verdict {
-    for member in &view.observed.members {
+    for member in view.observed.members.iter().filter(|m| m.facts().is_none()) {
         match member.pod.as_ref().and_then(|p| p.trouble.as_ref()) {
             Some(Trouble::Unschedulable(words))
                 if member.claim.as_ref().is_some_and(|c| !c.bound) && words.contains("olume") =>
