@@ -150,6 +150,7 @@ fn heals(scene: &Scene, set: &Set) -> Outcome {
         user: "app".into(),
         password: "of the application".into(),
     };
+    login.wait_reachable()?;
     login.numbers().map(drop)
 }
 
