@@ -18,7 +18,7 @@ use redis_operator::controller::{self, Leader};
 use redis_operator::http::{self, Readiness};
 use redis_operator::lease::{Keeper, Timing};
 use redis_operator::metrics::Metrics;
-use redis_operator::{act, names};
+use redis_operator::{act, names, observe};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -312,7 +312,9 @@ async fn served(client: &Client, namespaces: &[String], ready: &Readiness, stop:
 async fn client() -> Result<Client, Fatal> {
     let mut config = Config::infer().await?;
     config.connect_timeout = Some(Duration::from_secs(2));
-    config.read_timeout = Some(Duration::from_secs(300));
+    // A list or a watch over a connection that went silent, as after a reboot of the node, ends with this: nothing else
+    // bounds it. A watch without news ends by itself before.
+    config.read_timeout = Some(Duration::from_secs(u64::from(observe::WATCH_SECONDS) + 5));
     config.reset_reader_on_write = true;
     config.default_retry = false;
     Ok(ClientBuilder::try_from(config)?.build())

@@ -25,7 +25,7 @@ use crate::model::redis::SetKey;
 use crate::names;
 
 /// A watch is begun anew this often: a connection that went silent is noticed at its end at the latest.
-pub const WATCH_SECONDS: u32 = 20;
+pub const WATCH_SECONDS: u32 = 10;
 /// A reply stands in for the store this long at most; after that the store is right, also about deletions.
 const REPLY_LIFETIME: Duration = Duration::from_secs(5);
 
