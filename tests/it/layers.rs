@@ -142,8 +142,8 @@ fn a_planted_violation_is_found_with_its_place_and_the_rule() {
         ("src/utils.rs", "", "src/utils.rs:1: module utils is not in the table"),
         (
             "src/main.rs",
-            "use redis_operator::observe;",
-            "module main may not use observe",
+            "use redis_operator::decide;",
+            "module main may not use decide",
         ),
     ];
     for (file, text, expected) in planted {
