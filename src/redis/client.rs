@@ -52,7 +52,7 @@ pub enum CallError {
     /// Redis does not take the password, or took it back.
     #[error("the operator's user or password is not accepted")]
     NoAuth,
-    /// Another pod's Redis answers at this address. Nothing but the question was sent to it.
+    /// Another pod's Redis answers at this address. Nothing but the login and the question was sent to it.
     #[error("another pod answers at this address: it announces {got:?} instead of {want:?}")]
     WrongServer {
         /// The DNS name of the pod that was looked for.

@@ -44,8 +44,8 @@ pub struct View {
 
 /// Opens a connection within [`OPEN_DEADLINE`].
 ///
-/// Order matters: who answers is asked before anything is done to it, since a pod's address may have gone to
-/// another pod. Then every other connection of our user is killed: a previous operator may still hold one.
+/// Order matters: the login goes out with the question who answers, and nothing is done before the answer, since a
+/// pod's address may have gone to another pod. Then every other connection of our user is killed: a previous operator may still hold one.
 pub async fn open(endpoint: &Endpoint, view: View) -> Result<Connection, CallError> {
     match timeout(OPEN_DEADLINE, open_without_deadline(endpoint, view)).await {
         Ok(result) => result,
