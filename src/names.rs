@@ -50,6 +50,8 @@ pub mod label {
 
 /// Annotations we write.
 pub mod annotation {
+    /// What people ask of a set stands in annotations that begin with this.
+    pub const REQUESTS: &str = "redisreplicaset.dev/";
     /// Epoch: on the VIP Service in the same write as the selector, on a claim after a change of role.
     pub const EPOCH: &str = "redisreplicaset.dev/epoch";
     /// Role a volume had at its epoch: `master` or `replica`.

@@ -54,6 +54,8 @@ fn patch(version: Option<&str>, authority: &Authority) -> Value {
         quorum,
         histories,
         operation,
+        pending_fences,
+        failovers,
     } = authority;
     json!({
         "metadata": {"resourceVersion": version},
@@ -64,6 +66,8 @@ fn patch(version: Option<&str>, authority: &Authority) -> Value {
             "quorum": quorum,
             "histories": histories,
             "operation": operation,
+            "pendingFences": pending_fences,
+            "failovers": failovers,
         },
     })
 }

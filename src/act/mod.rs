@@ -194,9 +194,13 @@ fn is_role(step: &Step) -> bool {
         | Step::Bare { .. }
         | Step::Arm { .. }
         | Step::Fence { .. }
+        | Step::Drain { .. }
+        | Step::CatchUp { .. }
         | Step::Attach { .. }
         | Step::LockOut { .. } => true,
-        Step::CreateInternal { .. }
+        Step::KillClients { .. }
+        | Step::DeletePod { .. }
+        | Step::CreateInternal { .. }
         | Step::CreateApp
         | Step::WriteAcl { .. }
         | Step::Grow { .. }
@@ -244,8 +248,12 @@ async fn other(actor: &Actor<'_>, observed: &Observed, step: &Step, memory: &mut
         | Step::Bare { .. }
         | Step::Arm { .. }
         | Step::Fence { .. }
+        | Step::Drain { .. }
+        | Step::CatchUp { .. }
         | Step::Attach { .. }
-        | Step::LockOut { .. } => roles::role(actor, observed, step).await,
+        | Step::LockOut { .. }
+        | Step::KillClients { .. }
+        | Step::DeletePod { .. } => roles::role(actor, observed, step).await,
     }
 }
 
@@ -263,6 +271,10 @@ pub fn name(step: &Step) -> &'static str {
         Step::Bare { .. } => "bare",
         Step::Arm { .. } => "arm",
         Step::Fence { .. } => "fence",
+        Step::Drain { .. } => "drain",
+        Step::CatchUp { .. } => "catch-up",
+        Step::KillClients { .. } => "kill-clients",
+        Step::DeletePod { .. } => "delete-pod",
         Step::Attach { .. } => "attach",
         Step::LockOut { .. } => "lock-out",
         Step::Configure { .. } => "configure",

@@ -27,7 +27,11 @@ pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) ->
             on(actor, parent, "lock-out", async |c| roles::revoke_link(c, child).await).await
         }
         Step::Attach { child, parent, epoch } => attach(actor, observed, child, parent, *epoch).await,
-        Step::Record { .. }
+        Step::Drain { .. }
+        | Step::CatchUp { .. }
+        | Step::KillClients { .. }
+        | Step::DeletePod { .. }
+        | Step::Record { .. }
         | Step::CreateInternal { .. }
         | Step::CreateApp
         | Step::WriteAcl { .. }

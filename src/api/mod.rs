@@ -31,11 +31,13 @@ pub use services::{
     Services, WhenEmpty,
 };
 pub use spec::{
-    AccessMode, AppendFsync, Auth, ImagePullPolicy, LocalRef, Persistence, RedisReplicaSet, RedisReplicaSetSpec,
-    Resources, Retain, SecretKeyRef, Storage, VolumeRetention,
+    AccessMode, AppendFsync, Auth, Failover, ImagePullPolicy, LocalRef, Persistence, RedisReplicaSet,
+    RedisReplicaSetSpec, Resources, Retain, SecretKeyRef, Storage, Update, UpdateStrategy, VolumeRetention,
+    WhenUnreachable,
 };
 pub use status::{
-    Binding, ConfigStatus, Derived, Elector, Endpoints, HighWaterMark, History, Identity, MemberState, MemberStatus,
-    Operation, OperationKind, OperationReason, Quorum, RedisReplicaSetStatus, Role, ServerVersion,
+    Binding, ConfigStatus, Derived, Elector, Endpoints, FailoverReport, FenceState, HighWaterMark, History, Identity,
+    MemberState, MemberStatus, Operation, OperationKind, OperationReason, Outcome, PendingFence, Phases, Point,
+    Positions, Proof, Quorum, RedisReplicaSetStatus, Request, Resyncs, Role, ServerVersion, Verdict, Witnesses,
 };
 pub use template::{FsGroupChangePolicy, Metadata, PodMetadata, PodSecurity, PodSpec, Template};

@@ -11,6 +11,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::durations::Period;
 use super::services::Services;
 use super::shapes;
 use super::status::RedisReplicaSetStatus;
@@ -103,6 +104,14 @@ pub struct RedisReplicaSetSpec {
     /// The application's login.
     #[serde(default)]
     pub auth: Auth,
+
+    /// When a replica takes over from the master.
+    #[serde(default)]
+    pub failover: Failover,
+
+    /// How pods take up what only a new pod can.
+    #[serde(default)]
+    pub update: Update,
 
     /// The addresses that applications use.
     #[serde(default)]
@@ -245,6 +254,48 @@ impl Default for Auth {
     }
 }
 
+/// When a replica takes over from the master. A proven death never waits for any of this.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Failover {
+    /// What becomes of a master that is silent without proof of death: Quorum replaces it when it can no longer take
+    /// writes, Always also when it may, Never leaves it to a person. May change at any time.
+    pub when_unreachable: WhenUnreachable,
+
+    /// Silence after which a master counts as unreachable, from 300ms to 60s. Below 300 ms a fork of a large data set
+    /// looks like a death. May change at any time.
+    pub down_after: Period,
+
+    /// Redis's min-replicas-max-lag, whole seconds from 1s to 60s: a master that its replicas do not hear stops taking
+    /// writes at most this and 2 s after their last acknowledgement, and the operator waits for as long. Applied to
+    /// running servers where Redis can, else when a pod is made anew.
+    pub self_fence_after: Period,
+
+    /// For this long after a failover, from 0s to 1h, a further one needs proof of the master's death. May change at any
+    /// time.
+    pub cooldown: Period,
+}
+
+impl Default for Failover {
+    fn default() -> Self {
+        Self {
+            when_unreachable: WhenUnreachable::default(),
+            down_after: Period::seconds(1),
+            self_fence_after: Period::seconds(2),
+            cooldown: Period::seconds(30),
+        }
+    }
+}
+
+/// How pods take up what only a new pod can.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Update {
+    /// Automatic makes pods anew one by one, the master last and by a switchover; OnDelete waits for a person to delete
+    /// each. May change at any time.
+    pub strategy: UpdateStrategy,
+}
+
 /// A key of a Secret in the set's own namespace.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
@@ -294,6 +345,28 @@ words! {
         Retain = "Retain",
         /// Delete it.
         Delete = "Delete",
+    }
+
+    /// What becomes of a master that is silent without proof of death.
+    #[derive(Default)]
+    pub enum WhenUnreachable {
+        /// It is replaced once too few replicas are left to it for taking writes.
+        #[default]
+        Quorum = "Quorum",
+        /// It is replaced also if it may still take writes, which are lost then.
+        Always = "Always",
+        /// It is not replaced.
+        Never = "Never",
+    }
+
+    /// Who makes pods anew.
+    #[derive(Default)]
+    pub enum UpdateStrategy {
+        /// The operator, one by one.
+        #[default]
+        Automatic = "Automatic",
+        /// A person, by deleting them.
+        OnDelete = "OnDelete",
     }
 
     /// Redis's word for when the append-only file is flushed.

@@ -44,6 +44,22 @@ pub struct RedisReplicaSetStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
 
+    /// Former masters that were not yet seen dead or demoted; each is fenced as soon as it answers, at most 16
+    /// (compare-and-set).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub pending_fences: Vec<PendingFence>,
+
+    /// Changes of the master, newest first, at most 10 (compare-and-set, with the end of the operation).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub failovers: Vec<FailoverReport>,
+
+    /// What people asked by annotation, the last of each kind, at most 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub requests: Vec<Request>,
+
     /// What the set was last known to have; guards against an empty or unknown pod becoming master.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub high_water_mark: Option<HighWaterMark>,
@@ -142,19 +158,187 @@ pub struct History {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
-    /// Bootstrap or Grant.
+    /// Bootstrap, Grant, Failover or Switchover.
     pub kind: OperationKind,
     /// The master before, if another pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The pod that is to be master.
+    /// The pod that is to be master; empty while the votes are being taken.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub to: String,
     /// The epoch it makes.
     pub epoch: i64,
     /// Why.
     pub reason: OperationReason,
+    /// Id of the request that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// When it was begun, microseconds.
     pub started_at: MicroTime,
+    /// What was known when the new master was chosen; becomes part of the report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// What the choice of a new master rested on.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Verdict {
+    /// What showed that the master before takes no more writes.
+    pub proof: Proof,
+    /// Replicas that were asked whether they hear the master, and how many do not.
+    pub witnesses: Witnesses,
+    /// Electors, votes that were needed, and positions that were read.
+    pub positions: Positions,
+    /// The last that was seen of the master before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old_history: Option<Point>,
+    /// What the new master held when it was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_history: Option<Point>,
+    /// Upper bound of acknowledged bytes that nobody holds any more; 0 for a switchover.
+    pub max_lost_bytes: i64,
+}
+
+/// Replicas as witnesses of the master's silence.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Witnesses {
+    /// Replicas that answered.
+    pub asked: i32,
+    /// Those of them that do not hear the master.
+    pub agreed: i32,
+}
+
+/// Votes of an election.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Positions {
+    /// Electors.
+    pub electors: i32,
+    /// Votes that were needed.
+    pub needed: i32,
+    /// Votes that were read.
+    pub read: i32,
+}
+
+/// A place in the replication stream.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Point {
+    /// Replication id.
+    pub replid: String,
+    /// Offset, bytes.
+    pub offset: i64,
+}
+
+/// A former master that may still take writes from clients that hold a connection.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingFence {
+    /// Name of the pod.
+    pub name: String,
+    /// UID of the pod.
+    pub uid: String,
+    /// Epoch in which it was master.
+    pub epoch: i64,
+    /// Since when it is to be fenced.
+    pub since: Time,
+}
+
+/// What one change of the master was and what it cost.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FailoverReport {
+    /// Epoch that it made.
+    pub epoch: i64,
+    /// Failover or Switchover.
+    pub kind: OperationKind,
+    /// Why.
+    pub reason: OperationReason,
+    /// Id of the request that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What the choice rested on.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// The master before.
+    pub from: String,
+    /// The master since.
+    pub to: String,
+    /// Whether the master before was seen dead or demoted, was waited out, or is still to be fenced.
+    pub fence: FenceState,
+    /// Milliseconds from the first sign until each phase was done; a phase that this operator did not see is absent.
+    pub phases_ms: Phases,
+    /// Resyncs of the replicas that were under the new master at the end of it.
+    pub resyncs: Resyncs,
+    /// When it was begun, microseconds.
+    pub started_at: MicroTime,
+    /// When the VIP led to the new master, microseconds.
+    pub finished_at: MicroTime,
+    /// All of it in one sentence.
+    pub message: String,
+}
+
+/// Milliseconds since the first sign of trouble, or since the request, until each phase was done.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Phases {
+    /// The operator knew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detect: Option<i64>,
+    /// The master before takes no more writes: dead, demoted, or waited out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fence: Option<i64>,
+    /// Every vote was read; in a switchover the target holds everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<i64>,
+    /// The new master was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choose: Option<i64>,
+    /// It was armed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promote: Option<i64>,
+    /// The VIP's selector named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vip: Option<i64>,
+    /// The EndpointSlices were seen to show it alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<i64>,
+    /// The first replica was attached to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub siblings: Option<i64>,
+    /// All of it.
+    pub total: i64,
+}
+
+/// Resyncs that replicas got.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Resyncs {
+    /// Only what was missing was sent.
+    pub partial: i64,
+    /// Everything was sent.
+    pub full: i64,
+}
+
+/// What came of a request by annotation.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    /// Name of the annotation, without our prefix.
+    pub name: String,
+    /// Its value; the same value again is no new request.
+    pub value: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why it was refused, one word; empty otherwise.
+    pub reason: String,
+    /// One sentence, at most 1024 characters.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+    /// When the outcome was reached.
+    pub at: Time,
 }
 
 /// What the set was last known to have.
@@ -277,6 +461,52 @@ words! {
         Bootstrap = "Bootstrap",
         /// The recorded master's role given again.
         Grant = "Grant",
+        /// A replica takes over from a master that is dead or out of reach.
+        Failover = "Failover",
+        /// A replica takes over from a master that hands over.
+        Switchover = "Switchover",
+    }
+
+    /// What showed that a former master takes no more writes.
+    #[derive(Default)]
+    pub enum Proof {
+        /// Its connection ended, and then it refused connections.
+        ConnectionRefused = "ConnectionRefused",
+        /// The kubelet says that its container ended.
+        ContainerTerminated = "ContainerTerminated",
+        /// Another process answers in its place.
+        ProcessReplaced = "ProcessReplaced",
+        /// Its pod is gone, and the time passed after which it fences itself.
+        PodGone = "PodGone",
+        /// The time passed after which it fences itself.
+        FenceTimeElapsed = "FenceTimeElapsed",
+        /// It answered that it was demoted.
+        Demoted = "Demoted",
+        /// Nothing.
+        #[default]
+        None = "None",
+    }
+
+    /// How sure it is that a former master takes no more writes.
+    pub enum FenceState {
+        /// It was seen dead or demoted.
+        Proven = "Proven",
+        /// It fenced itself by the passing of time, and is still to be fenced by command.
+        TimeElapsed = "TimeElapsed",
+        /// It may take writes from clients that hold a connection.
+        Pending = "Pending",
+    }
+
+    /// What came of a request.
+    pub enum Outcome {
+        /// It is being done.
+        Running = "Running",
+        /// It was done, or answered.
+        Done = "Done",
+        /// It was not done.
+        Refused = "Refused",
+        /// It was found on a set without a status, such as a copied manifest, and not done.
+        Stale = "Stale",
     }
 
     /// Why a role change was begun.
@@ -285,8 +515,18 @@ words! {
         New = "New",
         /// The master's process was started again.
         Restarted = "Restarted",
-        /// The master's pod was made anew on its volume.
+        /// The master's pod was made anew on its volume, or is gone.
         PodGone = "PodGone",
+        /// The master's process died.
+        ProcessDied = "ProcessDied",
+        /// The master does not answer, and no replica hears it.
+        Unreachable = "Unreachable",
+        /// A person asked for it.
+        Requested = "Requested",
+        /// The master's pod is being deleted.
+        PodDeleted = "PodDeleted",
+        /// The master's pod is to be made anew.
+        Update = "Update",
         /// All pods were started again, or the volumes outlived their set.
         ColdStart = "ColdStart",
     }

@@ -44,7 +44,9 @@ pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: O
         to: identity.name.clone(),
         epoch,
         reason,
+        request_id: None,
         started_at: MicroTime(view.now),
+        verdict: None,
     };
     let authority = Authority {
         epoch,
@@ -57,6 +59,8 @@ pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: O
         histories: before.histories.clone(),
         master: Some(identity),
         operation: Some(operation),
+        pending_fences: before.pending_fences.clone(),
+        failovers: before.failovers.clone(),
     };
     Roles::steps(vec![Step::Record {
         authority,
@@ -134,6 +138,7 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
         RoleState::Bare if !has_history(view, facts) => Roles::steps(vec![record_history(view, facts)]),
         RoleState::Bare => match under_way.kind {
             OperationKind::Bootstrap => await_replicas(view, member, facts, under_way),
+            OperationKind::Failover | OperationKind::Switchover => arm(view, member),
             OperationKind::Grant => end_of_the_old(view, member, under_way).unwrap_or_else(|| arm(view, member)),
         },
         RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {

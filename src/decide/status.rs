@@ -183,6 +183,8 @@ fn same_observation(old: &RedisReplicaSetStatus, new: &RedisReplicaSetStatus) ->
     old.quorum = None;
     old.histories = Vec::new();
     old.operation = None;
+    old.pending_fences = Vec::new();
+    old.failovers = Vec::new();
     old == *new
 }
 

@@ -38,6 +38,14 @@ pub struct Observed {
     pub refused: BTreeMap<(String, String), Refusal>,
     /// When which process, by run id, was last attached by this operator.
     pub attached: BTreeMap<String, Timestamp>,
+    /// Since when which process, by run id, was seen by this operator to follow nobody without interruption.
+    pub detached: BTreeMap<String, Timestamp>,
+    /// When applications were last cut off from which process, by run id, and how many there were.
+    pub cut_off: BTreeMap<String, (Timestamp, usize)>,
+    /// When this operator saw each phase of the operation under way end; empty while there is none.
+    pub marks: BTreeMap<Mark, Timestamp>,
+    /// What people ask by annotation: names without our prefix, and values.
+    pub requests: BTreeMap<String, String>,
     /// Steps of the last pass that failed, in one sentence each; lost races are not among them.
     pub failures: Vec<String>,
 }
@@ -55,6 +63,29 @@ impl Observed {
     pub fn member(&self, name: &str) -> Option<&Member> {
         self.members.iter().find(|m| m.name == name)
     }
+}
+
+/// Ends of the phases of a change of the master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mark {
+    /// The first sign: the end of the master's connection, its first silence, or the request.
+    Sign,
+    /// The decision to act.
+    Detected,
+    /// The master before was demoted by command.
+    Demoted,
+    /// The last vote was read, or the target caught up.
+    Voted,
+    /// The new master was recorded.
+    Named,
+    /// It was armed.
+    Armed,
+    /// The VIP's selector named it.
+    Switched,
+    /// The EndpointSlices were seen to show it alone.
+    Converged,
+    /// The first replica was attached to it.
+    Attached,
 }
 
 /// Kind and name of an object in the set's namespace.
@@ -142,6 +173,8 @@ pub struct PodFacts {
     pub deleting: bool,
     /// When the Redis container was last started.
     pub started: Option<Timestamp>,
+    /// Whether the kubelet says that the Redis container does not run, after it did.
+    pub terminated: bool,
     /// What the kubelet or the scheduler says of a pod that does not run, if anything.
     pub trouble: Option<Trouble>,
     /// Revision of what only a new pod can take up, as the pod was made with it.

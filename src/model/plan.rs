@@ -8,7 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::observed::ObjectId;
-use crate::api::status::{Elector, History, Identity, Operation, Quorum, RedisReplicaSetStatus, Role};
+use crate::api::status::{
+    Elector, FailoverReport, History, Identity, Operation, PendingFence, Quorum, RedisReplicaSetStatus, Role,
+};
 
 /// What one pass decided.
 #[derive(Clone, Debug, Default)]
@@ -88,10 +90,38 @@ pub enum Step {
         /// Epoch that named it.
         epoch: i64,
     },
-    /// Makes a pod follow nobody and serve nobody; its data stays.
+    /// Makes a pod follow nobody and serve nobody; its data stays. Of a master this is the demotion, of a replica its vote:
+    /// what it holds is read after it.
     Fence {
         /// Whom.
         to: Target,
+    },
+    /// Looks at a replica of a dead master until its link is down by itself, for a bounded time: until then it may hold
+    /// unread stream that a detach would drop.
+    Drain {
+        /// Whom.
+        to: Target,
+    },
+    /// Looks at a replica of a demoted master until it holds the stream up to an offset, for a bounded time.
+    CatchUp {
+        /// Whom.
+        to: Target,
+        /// Bytes.
+        offset: u64,
+    },
+    /// Closes the connections of applications to a former master, so that they come back through the VIP.
+    KillClients {
+        /// Whom.
+        to: Target,
+    },
+    /// Deletes a pod, so that it is made anew.
+    DeletePod {
+        /// Name of the pod.
+        pod: String,
+        /// UID of the pod that was seen.
+        uid: String,
+        /// Why, in one sentence.
+        why: String,
     },
     /// Mints link credentials on the parent and attaches the child with them.
     Attach {
@@ -201,6 +231,10 @@ pub struct Authority {
     pub histories: Vec<History>,
     /// Role change under way.
     pub operation: Option<Operation>,
+    /// Former masters that are still to be fenced.
+    pub pending_fences: Vec<PendingFence>,
+    /// Reports, newest first.
+    pub failovers: Vec<FailoverReport>,
 }
 
 impl From<&RedisReplicaSetStatus> for Authority {
@@ -212,6 +246,8 @@ impl From<&RedisReplicaSetStatus> for Authority {
             quorum: status.quorum,
             histories: status.histories.clone(),
             operation: status.operation.clone(),
+            pending_fences: status.pending_fences.clone(),
+            failovers: status.failovers.clone(),
         }
     }
 }

@@ -184,6 +184,7 @@ fn pod_facts(pod: &Pod) -> PodFacts {
         zone: pod.labels().get(label::ZONE).cloned(),
         deleting: pod.metadata.deletion_timestamp.is_some(),
         started: running.and_then(|r| r.started_at.as_ref()).map(|t| t.0),
+        terminated: container.as_ref().is_some_and(has_ended),
         trouble,
         revision: pod.annotations().get(annotation::REVISION).cloned(),
         config_revision: pod.annotations().get(annotation::CONFIG_REVISION).cloned(),
@@ -194,6 +195,18 @@ fn pod_facts(pod: &Pod) -> PodFacts {
             .find(|c| c.type_ == names::READINESS_GATE)
             .map(|c| c.status == "True"),
     }
+}
+
+/// Whether the kubelet says that a container does not run, after it did.
+fn has_ended(container: &ContainerStatus) -> bool {
+    let Some(state) = &container.state else { return false };
+    let ran = || {
+        container
+            .last_state
+            .as_ref()
+            .is_some_and(|last| last.terminated.is_some())
+    };
+    state.terminated.is_some() || state.waiting.is_some() && ran()
 }
 
 /// Why a container does not run, in the kubelet's words.

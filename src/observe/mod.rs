@@ -15,9 +15,9 @@ use kube::{Client, ResourceExt};
 
 use crate::api::RedisReplicaSet;
 use crate::model::cluster::Cluster;
-use crate::model::observed::{Observed, Refusal, StatefulSetFacts};
+use crate::model::observed::{Mark, Observed, Refusal, StatefulSetFacts};
 use crate::model::redis::{Seen, SetKey};
-use crate::names;
+use crate::names::{self, annotation};
 use crate::redis::probe::Probes;
 
 pub use objects::{Absences, owner, resource};
@@ -37,6 +37,12 @@ pub struct Memory {
     pub refused_by: String,
     /// When which process, by run id, was last attached.
     pub attached: BTreeMap<String, Timestamp>,
+    /// Since when which process, by run id, was seen to follow nobody.
+    pub detached: BTreeMap<String, Timestamp>,
+    /// When applications were last cut off from which process, by run id, and how many there were.
+    pub cut_off: BTreeMap<String, (Timestamp, usize)>,
+    /// When each phase of the operation under way ended.
+    pub marks: BTreeMap<Mark, Timestamp>,
     /// Objects that were looked for and are not there.
     pub absent: Absences,
     /// Steps of the last pass that failed, in one sentence each; lost races are not among them.
@@ -87,8 +93,21 @@ pub async fn observe(
         vip_pods: vip_pods(stores, cluster),
         refused: memory.refused.clone(),
         attached: memory.attached.clone(),
+        detached: memory.detached.clone(),
+        cut_off: memory.cut_off.clone(),
+        marks: memory.marks.clone(),
+        requests: requests(set),
         failures: memory.failures.clone(),
     }
+}
+
+/// What people ask by annotation: every annotation with our prefix, without it.
+fn requests(set: &RedisReplicaSet) -> BTreeMap<String, String> {
+    let ours = |(key, value): (&String, &String)| {
+        let name = key.strip_prefix(annotation::REQUESTS)?;
+        Some((name.to_owned(), value.clone()))
+    };
+    set.annotations().iter().filter_map(ours).collect()
 }
 
 /// What the probes ask each server for: the directives whose values the set has an opinion on.
