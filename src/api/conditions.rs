@@ -126,6 +126,8 @@ words! {
         ApplyFailed = "ApplyFailed",
         /// Volumes are being grown.
         Resizing = "Resizing",
+        /// Pods are being made anew, one by one.
+        Rolling = "Rolling",
         /// Pods of an older revision run until somebody deletes them.
         OnDelete = "OnDelete",
         /// Every running server follows spec.config.
@@ -223,6 +225,7 @@ impl ConditionType {
                 ApplyFailed,
                 Resizing,
                 PodNotReady,
+                Rolling,
                 OnDelete,
             ],
             Self::ConfigApplied => &[Applied, RefusedByRedis, UnknownDirective, RestartPending],
@@ -265,6 +268,7 @@ const READY: &[Reason] = {
         ApplyFailed,
         Resizing,
         PodNotReady,
+        Rolling,
         RefusedByRedis,
         UnknownDirective,
         SecretNotFound,

@@ -198,6 +198,9 @@ pub struct Verdict {
     pub new_history: Option<Point>,
     /// Upper bound of acknowledged bytes that nobody holds any more; 0 for a switchover.
     pub max_lost_bytes: i64,
+    /// Resyncs that the new master's process had given before.
+    #[serde(default)]
+    pub resyncs_before: Resyncs,
 }
 
 /// Replicas as witnesses of the master's silence.
@@ -567,5 +570,15 @@ words! {
         Gone = "Gone",
         /// The master takes writes.
         Serving = "Serving",
+    }
+}
+
+impl OperationKind {
+    /// Whether another pod becomes master.
+    pub const fn is_handover(self) -> bool {
+        match self {
+            Self::Failover | Self::Switchover => true,
+            Self::Bootstrap | Self::Grant => false,
+        }
     }
 }

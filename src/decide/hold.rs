@@ -70,6 +70,64 @@ pub enum Hold {
         /// What is there instead.
         why: String,
     },
+    /// Links to a master that refuses connections stay up: it lives.
+    LinkStillUp {
+        /// Whose.
+        pods: Vec<String>,
+    },
+    /// Votes are missing.
+    PositionsMissing {
+        /// Votes that were read.
+        read: usize,
+        /// Votes that are needed.
+        needed: usize,
+        /// Whose are missing, and why.
+        missing: String,
+    },
+    /// Too many pods may still be under the silent master.
+    QuorumMissing {
+        /// The master.
+        pod: String,
+        /// Who may be.
+        loose: Vec<String>,
+        /// Its min-replicas-to-write.
+        min: i32,
+    },
+    /// With so few pods nothing ends the writes of a silent master.
+    TooFewPods {
+        /// The master.
+        pod: String,
+        /// Since when it is silent.
+        since: Timestamp,
+    },
+    /// Replicas hear a master that is silent to the operator.
+    WitnessesDisagree {
+        /// Who.
+        pods: Vec<String>,
+    },
+    /// A failover was just made, and nothing proves that the master is dead.
+    CoolingDown {
+        /// When.
+        last: Timestamp,
+        /// Until when another one needs proof.
+        until: Timestamp,
+    },
+    /// The silent master may take writes until it has fenced itself.
+    FenceWait {
+        /// The master.
+        pod: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// No pod's data has a known place in the history of the set.
+    NoCandidate(String),
+    /// The pod with the most may not be master.
+    BestNotEligible {
+        /// The pod.
+        pod: String,
+        /// Why.
+        why: String,
+    },
     /// Status is older than the world.
     StatusBehind {
         /// What shows it.
@@ -92,6 +150,7 @@ impl Hold {
             | Self::Empty { .. }
             | Self::DataLost { .. }
             | Self::MasterGone { .. }
+            | Self::TooFewPods { .. }
             | Self::StatusBehind { .. }
             | Self::VersionUnsupported { .. } => true,
             Self::Paused
@@ -99,6 +158,14 @@ impl Hold {
             | Self::WaitsForPods { .. }
             | Self::Loading { .. }
             | Self::PrefersLower { .. }
+            | Self::LinkStillUp { .. }
+            | Self::PositionsMissing { .. }
+            | Self::QuorumMissing { .. }
+            | Self::WitnessesDisagree { .. }
+            | Self::CoolingDown { .. }
+            | Self::FenceWait { .. }
+            | Self::NoCandidate(_)
+            | Self::BestNotEligible { .. }
             | Self::MasterSilent { .. } => false,
         }
     }
@@ -131,8 +198,39 @@ impl fmt::Display for Hold {
             }
             Self::MasterGone { pod, why } => write!(
                 f,
-                "the volume of master {pod} is gone: {why}; this version does not promote a replica, bring the volume back"
+                "the volume of master {pod} is gone: {why}; bring it back, or a replica whose place in the history is known"
             ),
+            Self::LinkStillUp { pods } => write!(
+                f,
+                "the master refuses connections, but the links of {} to it are up: it lives",
+                pods.join(", ")
+            ),
+            Self::PositionsMissing { read, needed, missing } => {
+                write!(f, "{read} of {needed} electors read; missing {missing}")
+            }
+            Self::QuorumMissing { pod, loose, min } => write!(
+                f,
+                "{pod} is silent, and {} may still replicate from it: fewer than {min} are allowed",
+                loose.join(", ")
+            ),
+            Self::TooFewPods { pod, since } => write!(
+                f,
+                "{pod} is silent since {since:.0} without proof of death, and with min-replicas-to-write 0 nothing ends its \
+                 writes: bring it or its node back, or delete its pod by force once its node is known to be down"
+            ),
+            Self::WitnessesDisagree { pods } => {
+                write!(
+                    f,
+                    "{} hear the master: the operator's own path to it is broken",
+                    pods.join(", ")
+                )
+            }
+            Self::CoolingDown { last, until } => {
+                write!(f, "until {until:.0}: last failover {last:.0}, no proof of death")
+            }
+            Self::FenceWait { pod, until } => write!(f, "{pod} may take writes until {until:.1}"),
+            Self::NoCandidate(why) => write!(f, "nobody's data has a known place in the history: {why}"),
+            Self::BestNotEligible { pod, why } => write!(f, "{pod} has the most but {why}"),
             Self::StatusBehind { evidence, epoch } => write!(
                 f,
                 "{evidence}: was the cluster's store restored? Nothing is done until status and epoch {epoch} agree"

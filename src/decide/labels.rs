@@ -1,8 +1,10 @@
 //! Labels, gates and marks that follow from what was seen: for the read Service, disruption budgets, and the day when
 //! status is lost. Never a change of role.
 
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
 use super::sync;
-use super::view::View;
+use super::view::{View, target};
 use crate::api::status::{MemberState, Role};
 use crate::model::observed::{Member, PodFacts};
 use crate::model::plan::Step;
@@ -24,7 +26,10 @@ fn of_member(view: &View, member: &Member) -> Vec<Step> {
     let role = role(view, member, state);
     let in_sync = role == Role::Replica && sync::may_serve_reads(state);
     let mut steps = Vec::new();
-    if pod.role.as_deref() != Some(role.as_str()) || pod.in_sync != in_sync {
+    let differs = pod.role.as_deref() != Some(role.as_str()) || pod.in_sync != in_sync;
+    if is_left_by_clients(view, member) == Some(false) {
+        steps.extend(cut_off(view, member));
+    } else if differs {
         steps.push(Step::Label {
             pod: member.name.clone(),
             uid: pod.uid.clone(),
@@ -35,6 +40,44 @@ fn of_member(view: &View, member: &Member) -> Vec<Step> {
     steps.extend(gate(member, pod, state));
     steps.extend(mark(view, member, role));
     steps
+}
+
+/// Between two cuts: clients come back through the VIP, and until that has moved everywhere it leads some of them back.
+const CUT_AGAIN: SignedDuration = SignedDuration::from_millis(200);
+/// For so long after the EndpointSlices show the new master, kube-proxies may still lead clients to the old one.
+const VIP_SETTLES: SignedDuration = SignedDuration::from_secs(1);
+
+/// Whether anybody is being cut off from a former master, which no event announces the end of.
+pub(super) fn cuts_off(view: &View) -> bool {
+    let mut members = view.observed.members.iter();
+    members.any(|m| is_left_by_clients(view, m) == Some(false))
+}
+
+/// Of a former master that answers, as its label still says: whether clients that held a connection to it have gone. It
+/// serves no reads before, as a client that reads there may believe that it can write there.
+fn is_left_by_clients(view: &View, member: &Member) -> Option<bool> {
+    let labelled = member.pod.as_ref()?.role.as_deref() == Some(Role::Master.as_str());
+    let recorded = view.authority.master.as_ref()?.uid.as_str();
+    if !labelled || member.uid() == Some(recorded) {
+        return None;
+    }
+    let facts = member.facts().filter(|f| f.loading.is_none())?;
+    let endpoints = view.observed.status.endpoints.as_ref();
+    let shown = endpoints.and_then(|e| e.converged_at.as_ref()).map(|at| at.0);
+    let reported = view.authority.failovers.first().map(|r| r.finished_at.0);
+    let moved = shown
+        .max(reported)
+        .filter(|_| shown.is_some() && view.authority.operation.is_none());
+    let gone = |(at, left): &(Timestamp, usize)| *left == 0 && moved.is_some_and(|moved| *at >= moved + VIP_SETTLES);
+    Some(view.observed.cut_off.get(&facts.run_id).is_some_and(gone))
+}
+
+fn cut_off(view: &View, member: &Member) -> Option<Step> {
+    let last = member.facts().and_then(|f| view.observed.cut_off.get(&f.run_id));
+    if last.is_some_and(|(at, _)| view.since(*at) < CUT_AGAIN) {
+        return None;
+    }
+    target(member).map(|to| Step::KillClients { to })
 }
 
 /// The role as the label has it. A pod that is silent keeps what it had: the label is no authority.

@@ -9,25 +9,34 @@
 //! `settings` and `labels`, which never change a role; last `status` and `conditions`.
 
 mod conditions;
+mod election;
+mod failover;
+mod fate;
+mod fences;
 mod founding;
 mod hold;
 mod labels;
+mod lineage;
 mod objects;
 mod operation;
 mod quorum;
 mod replicas;
+mod report;
+mod revision;
 mod roles;
 mod scale;
 mod settings;
 mod status;
+mod switchover;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod update;
 mod view;
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::model::cluster::Cluster;
 use crate::model::observed::Observed;
@@ -47,11 +56,18 @@ const BUSY: Duration = Duration::from_millis(300);
 /// Decides one pass. Steps come in the order they are to be done: roles first, then objects, then labels.
 pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     let view = View::new(cluster, observed, now);
-    let roles = roles::decide(&view);
     let wanted = objects::decide(&view);
     let settings = settings::decide(&view);
+    // Nobody is made anew before the objects that a new pod is made from are as they shall be.
+    let outdated = if wanted.steps.is_empty() && wanted.conflicts.is_empty() {
+        revision::outdated(&view, &wanted, &settings)
+    } else {
+        Vec::new()
+    };
+    let roles = roles::decide(&view, &outdated);
 
     let mut steps = Vec::new();
+    let mut cutting_off = false;
     // Status that is older than the world must not be carried into the world.
     let behind = matches!(roles.hold, Some(Hold::StatusBehind { .. }));
     if view.may_act() && !behind {
@@ -61,7 +77,9 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
             steps.extend(settings.steps.iter().cloned());
         }
         if !view.settling() {
-            steps.extend(labels::decide(&view));
+            let labels = labels::decide(&view);
+            cutting_off = labels::cuts_off(&view);
+            steps.extend(labels);
         }
     }
     let events = status::events(&view, &roles, &wanted);
@@ -73,9 +91,13 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     let next = match (&roles.hold, wanted.conflicts.is_empty()) {
         (Some(hold), _) if hold.needs_a_person() => STALLED,
         (_, false) => STALLED,
-        _ if roles.waits || wanted.waits || view.settling() => BUSY,
+        _ if roles.waits || wanted.waits || view.settling() || cutting_off => BUSY,
         _ => IDLE,
     };
+    let soon = roles.wake.map(|at| at.duration_since(now).max(SignedDuration::ZERO));
+    let next = soon
+        .and_then(|d| Duration::try_from(d).ok())
+        .map_or(next, |soon| next.min(soon));
     Plan {
         steps,
         status,

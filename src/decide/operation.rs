@@ -9,11 +9,12 @@ use k8s_openapi::jiff::SignedDuration;
 use super::founding::loaded;
 use super::hold::Hold;
 use super::quorum::{min_target, wait_target};
-use super::replicas;
+use super::replicas::{self, continues};
 use super::roles::Roles;
 use super::view::{View, target};
+use super::{failover, lineage, report, sync};
 use crate::api::status::{Elector, History, Identity, Operation, OperationKind, OperationReason, Quorum};
-use crate::model::observed::Member;
+use crate::model::observed::{Mark, Member};
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, RoleState, Seen};
 
@@ -21,6 +22,8 @@ use crate::model::redis::{Facts, RoleState, Seen};
 const AWAIT_REPLICAS: SignedDuration = SignedDuration::from_secs(10);
 /// After its last acknowledgement a master takes writes at most this long: min-replicas-max-lag and 2 s (FACTS.md 12).
 const SELF_FENCE: SignedDuration = SignedDuration::from_secs(4);
+/// How long a report waits for the EndpointSlices and the replicas.
+const SETTLE: SignedDuration = SignedDuration::from_secs(3);
 /// Lineages that are remembered; a replica can not meet more (Redis keeps two).
 const HISTORIES: usize = 10;
 
@@ -68,6 +71,21 @@ pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: O
     }])
 }
 
+/// The authority once another pod has taken over.
+pub(super) fn handed_over(view: &View, winner: &Member, operation: Operation) -> Authority {
+    let before = &view.authority;
+    let master = winner.identity();
+    Authority {
+        epoch: operation.epoch,
+        electors: master
+            .as_ref()
+            .map_or_else(|| before.electors.clone(), |m| with_master(&before.electors, m)),
+        master,
+        operation: Some(operation),
+        ..before.clone()
+    }
+}
+
 /// The electors with the master among them, as the process it is now.
 fn with_master(electors: &[Elector], master: &Identity) -> Vec<Elector> {
     let entry = Elector {
@@ -113,6 +131,9 @@ pub(super) fn grant_again(view: &View) -> Roles {
 
 /// Goes on with what is under way.
 pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
+    if under_way.kind.is_handover() {
+        return promote(view, under_way);
+    }
     let member = match awaited(view) {
         Ok(member) => member,
         Err(hold) => return Roles::held(hold),
@@ -138,13 +159,81 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
         RoleState::Bare if !has_history(view, facts) => Roles::steps(vec![record_history(view, facts)]),
         RoleState::Bare => match under_way.kind {
             OperationKind::Bootstrap => await_replicas(view, member, facts, under_way),
-            OperationKind::Failover | OperationKind::Switchover => arm(view, member),
-            OperationKind::Grant => end_of_the_old(view, member, under_way).unwrap_or_else(|| arm(view, member)),
+            OperationKind::Grant | OperationKind::Failover | OperationKind::Switchover => {
+                end_of_the_old(view, member, under_way).unwrap_or_else(|| arm(view, member))
+            }
         },
         RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {
             Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
         }
     }
+}
+
+/// A pod takes over whose position was the largest: its data is not judged again. It is armed and its siblings are attached
+/// side by side; with a minimum it takes its first write when so many have.
+fn promote(view: &View, under_way: &Operation) -> Roles {
+    if let (Some(master), Some((_, facts, min))) = (view.master(), view.serving()) {
+        return close(view, master, facts, min, under_way);
+    }
+    let recorded = view.master().filter(|m| is_recorded_process(view, m));
+    let Some((member, facts)) = recorded.and_then(|m| Some((m, m.facts()?))) else {
+        return failover::decide(view).unwrap_or_else(|| grant_again(view));
+    };
+    match facts.state() {
+        _ if facts.loading.is_some() => failover::decide(view).unwrap_or_else(|| grant_again(view)),
+        RoleState::Bare => {
+            let attach = replicas::decide(view, member, facts, 0);
+            let records = attach.steps.iter().any(|s| matches!(s, Step::Record { .. }));
+            let attach = if records { Vec::new() } else { attach.steps };
+            let mut roles = arm(view, member);
+            roles.steps.extend(attach);
+            roles
+        }
+        // Another process than the one that was chosen: it has what its file has.
+        RoleState::Fenced if lineage::position(view, facts).is_none() => {
+            failover::decide(view).unwrap_or_else(|| grant_again(view))
+        }
+        RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {
+            Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
+        }
+    }
+}
+
+/// The new master takes writes. The report is made once the VIP leads to it and its replicas hang under it, or after a
+/// while without.
+fn close(view: &View, master: &Member, facts: &Facts, min: i32, under_way: &Operation) -> Roles {
+    if let Some(step) = new_lineage(view, facts) {
+        return Roles::steps(vec![step]);
+    }
+    let attach = replicas::decide(view, master, facts, min);
+    if !attach.steps.is_empty() {
+        return attach;
+    }
+    let vip = super::objects::vip_names(view, &master.name);
+    let led = vip && super::status::converged(view);
+    let hangs = |m: &Member| {
+        m.facts()
+            .is_none_or(|f| f.loading.is_some() || sync::linked(f) || !continues(f, facts))
+    };
+    let settled = led && view.others().all(hangs);
+    let armed = view
+        .observed
+        .marks
+        .get(&Mark::Armed)
+        .copied()
+        .unwrap_or(under_way.started_at.0);
+    if !vip || !settled && view.since(armed) < SETTLE {
+        return Roles::waiting(Vec::new());
+    }
+    let authority = Authority {
+        operation: None,
+        failovers: report::with(view, under_way, facts),
+        ..view.authority.clone()
+    };
+    Roles::steps(vec![Step::Record {
+        authority,
+        why: format!("{} serves, and the VIP leads to it", master.name),
+    }])
 }
 
 /// A pod that was deleted by force may live on and take writes for as long as replicas acknowledge them. So before its
@@ -234,9 +323,8 @@ pub(super) fn new_lineage(view: &View, facts: &Facts) -> Option<Step> {
 }
 
 fn record_history(view: &View, facts: &Facts) -> Step {
-    let began = facts
-        .second_offset
-        .map_or(facts.offset, |second| second.saturating_sub(1));
+    // What did not go on from another lineage holds all its bytes itself, whatever their offsets.
+    let began = facts.second_offset.map_or(0, |second| second.saturating_sub(1));
     let new = History {
         replid: facts.replid.clone(),
         began: i64::try_from(began).unwrap_or(i64::MAX),

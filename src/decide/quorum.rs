@@ -3,12 +3,13 @@
 //! Both are state, recorded before they fall and after they were reached; neither is computed from spec at the
 //! moment of need. Lowering needs proof that the missing pods confirm nothing.
 
+use super::fate;
 use super::roles::Roles;
 use super::view::{View, target};
 use crate::api::status::Quorum;
-use crate::model::observed::{Member, Trouble};
+use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
-use crate::model::redis::{Facts, ProbeError, RoleState, Seen};
+use crate::model::redis::{Facts, RoleState, Seen};
 
 /// k for a number of pods: `floor(N/2)`, the number for `WAIT` that survives any failover.
 pub fn wait_target(pods: usize) -> i32 {
@@ -147,13 +148,8 @@ fn missing_are_proven(view: &View, master: &Member, facts: &Facts) -> bool {
                     || facts.state() == RoleState::Fenced
                     || facts.replica_link().is_some_and(|link| link.syncing)
             }
-            Seen::Unknown { error, eof, .. } => {
-                let ended = m
-                    .pod
-                    .as_ref()
-                    .is_some_and(|p| matches!(p.trouble, Some(Trouble::Terminated(_))));
-                let dead = m.pod.is_some() && (*eof && matches!(error, ProbeError::Refused) || ended);
-                dead && !super::sync::heard_by_peers(view, m)
+            Seen::Unknown { .. } => {
+                m.pod.is_some() && fate::death(m).is_some() && !super::sync::heard_by_peers(view, m)
             }
         })
 }

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
 use super::view::{View, target};
+use super::{fate, lineage, sync};
 use crate::api::status::{Elector, Identity, MemberState};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -83,7 +84,8 @@ fn taken_over(view: &View, elector: &Elector, master: &Member, facts: &Facts) ->
 /// The electors as they should be, if that is another list: wanted members that answer enter as learners, a learner that
 /// holds everything votes, a new process on a known volume is the same member, a lost volume leaves when it may.
 fn electors(view: &View, facts: &Facts) -> Option<Step> {
-    let mut list = view.authority.electors.clone();
+    let before = view.authority.electors.clone();
+    let mut list = before.clone();
     let mut why = Vec::new();
     for member in view.others().filter(|m| view.wanted(m)) {
         let Some(identity) = member
@@ -101,6 +103,11 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
                 why.push(format!("{} is a new process", member.name));
                 entry.uid = identity.uid;
             }
+            // What stands in its file may lack confirmed writes: it leaves and enters again, as far as it may.
+            Some(entry) if !entry.learner && began_anew(view, member) && may_end(view, &before, entry, facts) => {
+                why.push(format!("{} began anew", member.name));
+                entry.learner = true;
+            }
             Some(entry) if entry.learner && view.holds_everything(member, facts) => {
                 why.push(format!("{} holds everything", member.name));
                 entry.learner = false;
@@ -113,6 +120,18 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
         .position(|e| !is_known(view, e) && may_leave(view, &list, e, facts))
     {
         why.push(format!("{} lost its volume and leaves", list[gone].name));
+        list.remove(gone);
+    }
+    let dead = |e: &Elector| {
+        let member = view.others().find(|m| m.uid() == Some(e.uid.as_str()));
+        member.is_some_and(|m| fate::death(m).is_some() && !sync::heard_by_peers(view, m))
+    };
+    // One at a time: each leaves only while enough of the others hold everything.
+    if let Some(gone) = list
+        .iter()
+        .position(|e| dead(e) && why.is_empty() && may_end(view, &list, e, facts))
+    {
+        why.push(format!("{} is dead and leaves", list[gone].name));
         list.remove(gone);
     }
     let authority = Authority {
@@ -143,6 +162,11 @@ pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, fa
     if facts.link_users.contains(&names::link_user(&leaving.name)) && !replaced {
         return false;
     }
+    may_end(view, electors, leaving, facts)
+}
+
+/// Whether a process that ended may be left out: min(k, the rest) of the remaining replicas hold everything the master has.
+fn may_end(view: &View, electors: &[Elector], leaving: &Elector, facts: &Facts) -> bool {
     let master = view.authority.master.as_ref().map(|m| m.volume.as_str());
     let rest: Vec<_> = electors
         .iter()
@@ -163,6 +187,12 @@ pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, fa
         .quorum
         .map_or(0, |q| usize::try_from(q.wait).unwrap_or(0));
     holders >= wait.min(rest.len())
+}
+
+/// Whether a member answers with what its file had: its process was started again and nobody has attached it since.
+fn began_anew(view: &View, member: &Member) -> bool {
+    let fresh = |f: &Facts| f.state() == RoleState::Fenced && lineage::position(view, f).is_none();
+    member.facts().is_some_and(|f| f.loading.is_none() && fresh(f))
 }
 
 /// Attaches whoever hangs wrong: partial resyncs at once, full ones one by one.
@@ -205,7 +235,7 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     Roles {
         waits: waits || running > 0,
         steps,
-        hold: None,
+        ..Roles::default()
     }
 }
 
@@ -213,7 +243,7 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
 /// tells of that.
 fn awaits_a_look(view: &View) -> bool {
     let unsettled = view.authority.electors.iter().any(|e| e.learner || !is_known(view, e));
-    unsettled && view.others().filter_map(Member::facts).any(super::sync::linked)
+    unsettled && view.others().filter_map(Member::facts).any(sync::linked)
 }
 
 /// Whether a replica receives a full resync, or will as soon as its link is up: after an attach Redis says for a moment
@@ -240,7 +270,7 @@ fn overdue(view: &View, member: &Member) -> bool {
 }
 
 /// Whether the replica's own history is one that the master can go on with, so that the resync is partial.
-fn continues(child: &Facts, master: &Facts) -> bool {
+pub(super) fn continues(child: &Facts, master: &Facts) -> bool {
     child.replid == master.replid || master.replid2.as_ref() == Some(&child.replid)
 }
 

@@ -2,9 +2,11 @@
 //!
 //! At most one compare-and-set a round, and nothing that needs it before its reply is seen.
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::hold::Hold;
 use super::view::{View, supported};
-use super::{founding, operation, quorum, replicas, scale};
+use super::{failover, fate, fences, founding, operation, quorum, replicas, scale, switchover, update};
 use crate::model::observed::Member;
 use crate::model::plan::Step;
 use crate::model::redis::RoleState;
@@ -18,6 +20,8 @@ pub(super) struct Roles {
     pub hold: Option<Hold>,
     /// Whether something is under way that no event announces.
     pub waits: bool,
+    /// A moment at which something may be decided that can not be now.
+    pub wake: Option<Timestamp>,
 }
 
 impl Roles {
@@ -27,6 +31,15 @@ impl Roles {
             steps: Vec::new(),
             waits: matches!(hold, Hold::PrefersLower { .. }),
             hold: Some(hold),
+            wake: None,
+        }
+    }
+
+    /// What is waited for may come to pass without an event.
+    pub fn waiting_for(hold: Hold) -> Self {
+        Self {
+            waits: true,
+            ..Self::held(hold)
         }
     }
 
@@ -35,6 +48,7 @@ impl Roles {
             steps,
             hold: None,
             waits: false,
+            wake: None,
         }
     }
 
@@ -43,12 +57,13 @@ impl Roles {
             steps,
             hold: None,
             waits: true,
+            wake: None,
         }
     }
 }
 
 /// Decides about roles.
-pub(super) fn decide(view: &View) -> Roles {
+pub(super) fn decide(view: &View, outdated: &[&Member]) -> Roles {
     if view.observed.deleting {
         return Roles::held(Hold::Deleting);
     }
@@ -58,20 +73,31 @@ pub(super) fn decide(view: &View) -> Roles {
     if let Some(hold) = status_behind(view).or_else(|| unsupported(view)) {
         return Roles::held(hold);
     }
+    let fences = fences::decide(view);
+    if !fences.is_empty() {
+        return Roles::waiting(fences);
+    }
     match (&view.authority.master, &view.authority.operation) {
         (None, _) => founding::decide(view),
+        (Some(_), Some(under_way)) if switchover::is_intent(view, under_way) => switchover::proceed(view, under_way),
+        (Some(_), Some(under_way)) if under_way.to.is_empty() => {
+            failover::decide(view).unwrap_or_else(|| maintain(view, outdated))
+        }
         (Some(_), Some(under_way)) => operation::proceed(view, under_way),
-        (Some(_), None) => maintain(view),
+        (Some(_), None) => maintain(view, outdated),
     }
 }
 
 /// The recorded master serves: its replicas, the numbers in force, and the number of pods, in this order.
-fn maintain(view: &View) -> Roles {
+fn maintain(view: &View, outdated: &[&Member]) -> Roles {
     let Some((master, facts, min)) = view.serving() else {
-        return operation::grant_again(view);
+        return not_serving(view);
     };
     if let Some(step) = operation::new_lineage(view, facts) {
         return Roles::steps(vec![step]);
+    }
+    if let Some(leaving) = switchover::of_leaving_master(view, master, facts) {
+        return leaving;
     }
     let mut waits = false;
     for question in [replicas::decide, quorum::decide, scale::decide] {
@@ -81,10 +107,20 @@ fn maintain(view: &View) -> Roles {
         }
         waits |= answer.waits;
     }
+    let update = update::decide(view, master, facts, outdated);
     Roles {
-        steps: Vec::new(),
-        hold: None,
-        waits,
+        waits: waits || update.waits,
+        ..update
+    }
+}
+
+/// The recorded master does not serve: somebody takes over, or its own data is awaited.
+fn not_serving(view: &View) -> Roles {
+    let roles = failover::decide(view).unwrap_or_else(|| operation::grant_again(view));
+    let silent_at = fate::silent_at(view).filter(|at| *at > view.now);
+    Roles {
+        wake: roles.wake.or(silent_at),
+        ..roles
     }
 }
 
@@ -101,6 +137,7 @@ fn status_behind(view: &View) -> Option<Hold> {
         m.facts()
             .is_some_and(|f| f.loading.is_none() && matches!(f.state(), RoleState::Armed { .. }))
             && !named(m)
+            && !fences::is_pending(view, m)
     });
     if let Some(member) = armed {
         let carried = member.claim.as_ref().and_then(|c| c.epoch).unwrap_or(epoch);

@@ -131,6 +131,19 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The k of `WAIT k` in force.
+    pub fn wait(&self) -> usize {
+        self.authority
+            .quorum
+            .map_or(0, |q| usize::try_from(q.wait).unwrap_or(0))
+    }
+
+    /// Silence after which a master counts as unreachable.
+    pub fn down_after(&self) -> SignedDuration {
+        let period: std::time::Duration = self.cluster.spec.failover.down_after.into();
+        SignedDuration::try_from(period).unwrap_or(SignedDuration::MAX)
+    }
+
     /// Time since a moment; negative spans count as none.
     pub fn since(&self, then: Timestamp) -> SignedDuration {
         self.now.duration_since(then).max(SignedDuration::ZERO)

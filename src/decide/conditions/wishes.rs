@@ -1,14 +1,14 @@
 //! How much of spec is in force: revisions, configuration, passwords.
 
 use super::{Verdict, no, yes};
-use crate::api::Reason;
-use crate::build::{conf, pod, quantity};
+use crate::api::{Reason, UpdateStrategy};
+use crate::build::quantity;
 use crate::decide::objects::Wanted;
+use crate::decide::revision;
 use crate::decide::settings::Settings;
 use crate::decide::status::server;
 use crate::decide::view::View;
-use crate::model::observed::{AppSecret, ClaimFacts, Member, Trouble, Unusable};
-use crate::names;
+use crate::model::observed::{AppSecret, ClaimFacts, Trouble, Unusable};
 
 /// What servers of Redis 7.0 and Valkey, and of Redis 8, say of a directive they do not know.
 const BAD_CONFIG: [&str; 2] = ["FATAL CONFIG FILE ERROR", "Unresolved Configuration(s)"];
@@ -47,10 +47,14 @@ pub(super) fn up_to_date(view: &View, wanted: &Wanted, settings: &Settings) -> V
             format!("{done} of {all} volumes have the size that was asked for"),
         );
     }
-    let old = members
-        .iter()
-        .filter(|m| is_outdated(view, m, wanted, settings))
-        .count();
+    let old = revision::outdated(view, wanted, settings).len();
+    if old > 0 && view.cluster.spec.update.strategy == UpdateStrategy::Automatic {
+        let (done, all) = (members.len() - old, members.len());
+        return no(
+            Reason::Rolling,
+            format!("{done} of {all} pods are at the wanted revision"),
+        );
+    }
     if old > 0 {
         return no(
             Reason::OnDelete,
@@ -60,22 +64,6 @@ pub(super) fn up_to_date(view: &View, wanted: &Wanted, settings: &Settings) -> V
     yes(Reason::UpToDate, "every pod runs the wanted revision")
 }
 
-/// Whether a pod was made with a directive that is not wanted any more: no command takes one back.
-fn has_removed(view: &View, revision: Option<&str>) -> bool {
-    let file = |revision: &str| {
-        let name = names::config_map(&view.cluster.name, revision);
-        view.ours("ConfigMap", &name)?["data"][names::CONF_KEY].as_str()
-    };
-    let Some(old) = revision.and_then(file) else {
-        return false;
-    };
-    let Ok(new) = conf::build(view.cluster) else {
-        return false;
-    };
-    let kept = conf::directives(&new.text);
-    conf::directives(old).iter().any(|directive| !kept.contains(directive))
-}
-
 /// Whether a bound claim asks for more than its volume has.
 fn is_growing(claim: &ClaimFacts) -> bool {
     let bytes = |size: &Option<String>| size.as_deref().and_then(quantity::parse);
@@ -83,15 +71,6 @@ fn is_growing(claim: &ClaimFacts) -> bool {
         && bytes(&claim.capacity)
             .zip(bytes(&claim.size))
             .is_some_and(|(has, asked)| has < asked)
-}
-
-/// Whether a pod lacks something that only a new pod can take up.
-fn is_outdated(view: &View, member: &Member, wanted: &Wanted, settings: &Settings) -> bool {
-    let Some(pod) = &member.pod else { return false };
-    let current = pod::revision(view.cluster).ok();
-    let template = current.is_some() && pod.revision != current;
-    let other_file = pod.config_revision != wanted.config_revision;
-    template || other_file && (!settings.restart.is_empty() || has_removed(view, pod.config_revision.as_deref()))
 }
 
 pub(super) fn config(view: &View, wanted: &Wanted, settings: &Settings) -> Verdict {

@@ -62,6 +62,22 @@ impl OffsetLog {
         self.entries.back().map(|entry| (entry.last_seen, entry.offset))
     }
 
+    /// The fastest growth between two neighbouring looks, bytes a second; 0 if nothing is known. Looks that were less than
+    /// 50 ms apart are no measure.
+    pub fn fastest(&self) -> f64 {
+        let pace = |(a, b): (&Entry, &Entry)| {
+            let seconds = b.last_seen.duration_since(a.last_seen).as_secs_f64();
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let bytes = b.offset.saturating_sub(a.offset) as f64;
+            if seconds < 0.05 { 0.0 } else { bytes / seconds }
+        };
+        self.entries
+            .iter()
+            .zip(self.entries.iter().skip(1))
+            .map(pace)
+            .fold(0.0, f64::max)
+    }
+
     fn forget_before(&mut self, now: Timestamp) {
         let too_old =
             |entry: &Entry| Duration::try_from(now.duration_since(entry.last_seen)).is_ok_and(|age| SPAN < age);

@@ -1,0 +1,186 @@
+//! Who may take over: electors, their votes, and the pod whose data nobody exceeds.
+//!
+//! A vote is a detach: a position counts only when it was read of a pod that follows nobody, so that it confirms nothing
+//! any more. A write confirmed by k replicas is held by k + 1 electors; so among all but k of them at least one holds it.
+
+use super::hold::Hold;
+use super::lineage::{self, Position};
+use super::view::{View, supported};
+use crate::api::status::{Elector, Positions};
+use crate::model::observed::Member;
+use crate::model::redis::{Facts, RoleState};
+
+/// The state of an election.
+#[derive(Debug)]
+pub(super) struct Election<'a> {
+    /// Who can hold a confirmed write.
+    electors: usize,
+    /// Votes that are needed.
+    needed: usize,
+    /// Votes that were read.
+    votes: Vec<Vote<'a>>,
+    /// Electors without a vote, each with the reason.
+    missing: Vec<String>,
+}
+
+/// A pod that follows nobody, and what it holds.
+#[derive(Debug)]
+struct Vote<'a> {
+    member: &'a Member,
+    facts: &'a Facts,
+    position: Position,
+}
+
+/// Votes that are needed of so many electors: with fewer, a write confirmed by `wait` replicas may be on none of them.
+pub(super) fn needed(electors: usize, wait: usize) -> usize {
+    electors.saturating_sub(wait).min(electors.saturating_sub(1)).max(1)
+}
+
+/// Counts what was read.
+pub(super) fn count<'a>(view: &View<'a>) -> Election<'a> {
+    let electors = &view.authority.electors;
+    let (mut votes, mut missing) = (Vec::new(), Vec::new());
+    for elector in electors {
+        match vote(view, elector) {
+            Ok(vote) => votes.push(vote),
+            Err(why) => missing.push(format!("{}: {why}", elector.name)),
+        }
+    }
+    Election {
+        electors: electors.len(),
+        needed: needed(electors.len(), view.wait()),
+        votes,
+        missing,
+    }
+}
+
+/// How many votes a detach of everybody who answers would give: without enough of them nobody is detached.
+pub(super) fn prospect(view: &View) -> Positions {
+    let electors = &view.authority.electors;
+    let known = |e: &&Elector| {
+        let facts = of_volume(view, e).and_then(Member::facts);
+        !e.learner && facts.is_some_and(|f| lineage::position(view, f).is_some())
+    };
+    let is_master = |e: &&Elector| view.authority.master.as_ref().is_some_and(|m| m.volume == e.volume);
+    Positions {
+        electors: number(electors.len()),
+        needed: number(needed(electors.len(), view.wait())),
+        read: number(electors.iter().filter(|e| !is_master(e)).filter(known).count()),
+    }
+}
+
+fn number(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+fn of_volume<'a>(view: &View<'a>, elector: &Elector) -> Option<&'a Member> {
+    let mut members = view.observed.members.iter();
+    members.find(|m| m.claim.as_ref().is_some_and(|c| c.uid == elector.volume))
+}
+
+fn vote<'a>(view: &View<'a>, elector: &Elector) -> Result<Vote<'a>, String> {
+    let member = of_volume(view, elector).ok_or("its volume is gone")?;
+    let facts = member.facts().ok_or("does not answer")?;
+    if elector.learner {
+        return Err("does not hold everything yet".into());
+    }
+    if facts.loading.is_some() {
+        return Err("loads its data".into());
+    }
+    if facts.state() != RoleState::Fenced {
+        return Err("is not detached".into());
+    }
+    let position = lineage::position(view, facts).ok_or("started from its own file, or lost its data")?;
+    Ok(Vote {
+        member,
+        facts,
+        position,
+    })
+}
+
+impl<'a> Election<'a> {
+    /// Whether so many votes were read that no confirmed write is missing among them.
+    pub fn suffices(&self) -> bool {
+        self.votes.len() >= self.needed
+    }
+
+    /// Whether any position at all is known. None is after a restart of everybody.
+    pub fn any_known(&self) -> bool {
+        !self.votes.is_empty()
+    }
+
+    /// The numbers, for the report.
+    pub fn positions(&self) -> Positions {
+        Positions {
+            electors: number(self.electors),
+            needed: number(self.needed),
+            read: number(self.votes.len()),
+        }
+    }
+
+    /// Why it does not suffice.
+    pub fn hold(&self) -> Hold {
+        Hold::PositionsMissing {
+            read: self.votes.len(),
+            needed: self.needed,
+            missing: self.missing.join("; "),
+        }
+    }
+
+    /// The pod that takes over: nobody's position is larger, and it may be master.
+    pub fn winner(&self, view: &View) -> Result<(&'a Member, &'a Facts), Hold> {
+        let Some(best) = self.votes.iter().map(|v| v.position).max() else {
+            return Err(Hold::NoCandidate(self.missing.join("; ")));
+        };
+        let mut equal: Vec<_> = self.votes.iter().filter(|v| v.position == best).collect();
+        equal.sort_by_key(|v| (!view.wanted(v.member), !aof_complete(v.facts), v.member.ordinal));
+        let eligible = equal.iter().find(|v| may_be_master(v).is_none());
+        eligible.map(|v| (v.member, v.facts)).ok_or_else(|| {
+            let why = |v: &&&Vote| may_be_master(v).map(|why| (v.member.name.clone(), why));
+            let (pod, why) = equal.iter().find_map(|v| why(&v)).unwrap_or_default();
+            Hold::BestNotEligible { pod, why }
+        })
+    }
+}
+
+/// After a full resync the file on disk is the old one until a rewrite has ended.
+fn aof_complete(facts: &Facts) -> bool {
+    !facts.aof.rewrite_in_progress && !facts.aof.rewrite_scheduled
+}
+
+/// Why a pod may not be master, if so.
+fn may_be_master(vote: &Vote) -> Option<String> {
+    if !supported(vote.facts) {
+        return Some(format!(
+            "runs {:?} {}, which is too old",
+            vote.facts.engine, vote.facts.version
+        ));
+    }
+    vote.member
+        .pod
+        .as_ref()
+        .is_none_or(|p| p.deleting)
+        .then(|| "is being deleted".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::needed;
+
+    #[test]
+    fn all_but_k_are_needed_and_never_the_dead_master_itself() {
+        let table = [
+            (1, 0, 1),
+            (2, 1, 1),
+            (3, 1, 2),
+            (4, 2, 2),
+            (5, 2, 3),
+            (2, 0, 1),
+            (3, 0, 2),
+            (1, 1, 1),
+        ];
+        for (electors, wait, want) in table {
+            assert_eq!(needed(electors, wait), want, "{electors} electors, WAIT {wait}");
+        }
+    }
+}

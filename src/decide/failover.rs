@@ -1,0 +1,341 @@
+//! The recorded master does not serve: a replica takes over, or a reason says why not.
+//!
+//! A dead master's replicas first take in what they still have of its stream, then detach, which is their vote. A silent
+//! master is replaced only when its replicas do not hear it either, after the time in which it fences itself, and if too
+//! few pods could still be under it. Nothing here makes anybody master: the choice is recorded, and `operation` goes on.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::election::{self, Election};
+use super::fate::{self, Fate};
+use super::hold::Hold;
+use super::operation;
+use super::report;
+use super::roles::Roles;
+use super::view::{View, target};
+use crate::api::WhenUnreachable;
+use crate::api::status::{Elector, Operation, OperationKind, OperationReason, PendingFence, Proof, Witnesses};
+use crate::model::observed::Member;
+use crate::model::plan::{Authority, Step};
+use crate::model::redis::{Facts, RoleState};
+
+/// How long a dead master's replicas may take in what is left of its stream. A link that stays up for longer says that the
+/// master lives.
+const DRAIN: SignedDuration = SignedDuration::from_millis(600);
+/// How long votes that are missing are awaited beside a master that is back with what its file has.
+const RETURN_WAIT: SignedDuration = SignedDuration::from_secs(10);
+
+/// Decides about a master that does not serve; nothing if its fate calls for nothing here.
+pub(super) fn decide(view: &View) -> Option<Roles> {
+    match fate::of_master(view) {
+        Fate::Lives => withdraw(view),
+        Fate::Ended { proof, since } => Some(ended(view, proof, since)),
+        Fate::Silent { since, error } => Some(silent(view, since, &error)),
+        Fate::Gone { pod } => Some(gone(view, &pod)),
+    }
+}
+
+/// An intent of which nothing came, as the master answers again: its replicas are attached to it as before.
+fn withdraw(view: &View) -> Option<Roles> {
+    let intent = view.authority.operation.as_ref().filter(|o| o.to.is_empty())?;
+    let authority = Authority {
+        operation: None,
+        ..view.authority.clone()
+    };
+    view.serving().map(|(master, ..)| {
+        Roles::steps(vec![Step::Record {
+            authority,
+            why: format!("{} answers again, the {} is withdrawn", master.name, intent.kind),
+        }])
+    })
+}
+
+/// Its process takes no writes: drain, detach, count.
+fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
+    let attached = |m: &&Member| m.facts().is_some_and(|f| f.loading.is_none() && is_attached(f));
+    let up = |f: &Facts| f.replica_link().is_some_and(|link| link.up);
+    let draining: Vec<&Member> = view
+        .others()
+        .filter(attached)
+        .filter(|m| m.facts().is_some_and(up))
+        .collect();
+    let late = |m: &&&Member| m.facts().is_some_and(|f| f.asked_at >= since + DRAIN);
+    // Only a refused connection can be mistaken: the kubelet and another process in its place can not.
+    let mistaken: Vec<_> = draining.iter().filter(late).map(|m| m.name.clone()).collect();
+    if proof == Proof::ConnectionRefused && !mistaken.is_empty() {
+        return Roles::waiting_for(Hold::LinkStillUp { pods: mistaken });
+    }
+    let drains: Vec<_> = draining
+        .iter()
+        .filter(|m| !late(m))
+        .filter_map(|m| target(m))
+        .map(|to| Step::Drain { to })
+        .collect();
+    if !drains.is_empty() {
+        return Roles::waiting(drains);
+    }
+    let detach = detach(view);
+    if !detach.is_empty() {
+        return Roles::waiting(detach);
+    }
+    let reason = match proof {
+        Proof::ConnectionRefused | Proof::ContainerTerminated => OperationReason::ProcessDied,
+        _ => OperationReason::Restarted,
+    };
+    let election = election::count(view);
+    if election.suffices() {
+        return match election.winner(view) {
+            Ok(winner) => choose(view, &election, winner, proof, Witnesses::default(), reason),
+            Err(hold) => own_data(view, &election, hold),
+        };
+    }
+    own_data(view, &election, election.hold())
+}
+
+/// The votes do not suffice: the recorded master's own return is the source of last resort. Where some position is known,
+/// what is missing is awaited for a while, as it may hold more than the master's file.
+fn own_data(view: &View, election: &Election, hold: Hold) -> Roles {
+    let Some(facts) = view.master().and_then(Member::facts) else {
+        return Roles::waiting_for(hold);
+    };
+    let back = view.master().and_then(|m| m.pod.as_ref()?.started).unwrap_or(view.now);
+    if election.any_known() && facts.loading.is_none() && view.since(back) < RETURN_WAIT {
+        return Roles {
+            wake: Some(back + RETURN_WAIT),
+            ..Roles::waiting_for(hold)
+        };
+    }
+    operation::grant_again(view)
+}
+
+/// Silent without a proof of death.
+fn silent(view: &View, since: Timestamp, error: &str) -> Roles {
+    let pod = view.master().map_or_else(String::new, |m| m.name.clone());
+    let (witnesses, hearing) = fate::witnesses(view);
+    let policy = view.cluster.spec.failover.when_unreachable;
+    let min = view.authority.quorum.map_or(0, |q| q.min_replicas_to_write);
+    let loose = loose(view);
+    let refusal = if view.cluster.spec.replicas == 0 || policy == WhenUnreachable::Never {
+        Some(Hold::MasterSilent {
+            pod,
+            since,
+            error: error.to_owned(),
+        })
+    } else if !hearing.is_empty() {
+        Some(Hold::WitnessesDisagree { pods: hearing })
+    } else if let Some((last, until)) = cooling(view) {
+        Some(Hold::CoolingDown { last, until })
+    } else if policy == WhenUnreachable::Quorum && min == 0 {
+        Some(Hold::TooFewPods { pod, since })
+    } else if policy == WhenUnreachable::Quorum && loose.len() >= usize::try_from(min).unwrap_or(0) {
+        Some(Hold::QuorumMissing { pod, loose, min })
+    } else {
+        None
+    };
+    if let Some(hold) = refusal {
+        return Roles::waiting_for(hold);
+    }
+    without_proof(view, Proof::FenceTimeElapsed, witnesses, OperationReason::Unreachable)
+}
+
+/// Its pod is gone. If a new process stands on its volume, that one is the master's return.
+fn gone(view: &View, pod: &str) -> Roles {
+    if view.cluster.spec.replicas == 0 || view.others().all(|m| m.facts().is_none()) {
+        return operation::grant_again(view);
+    }
+    let (witnesses, _) = fate::witnesses(view);
+    let prospect = election::prospect(view);
+    if prospect.read < prospect.needed {
+        // A whole set that was restarted has no positions: nobody else is awaited.
+        if view
+            .master()
+            .is_some_and(|m| m.facts().is_some_and(|f| f.loading.is_none()))
+        {
+            return operation::grant_again(view);
+        }
+        return Roles::waiting_for(Hold::MasterGone {
+            pod: pod.to_owned(),
+            why: format!("{} of {} needed positions are known", prospect.read, prospect.needed),
+        });
+    }
+    without_proof(view, Proof::PodGone, witnesses, OperationReason::PodGone)
+}
+
+/// Records the intent, takes the votes, waits until the old master has fenced itself, and counts.
+fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: OperationReason) -> Roles {
+    let prospect = election::prospect(view);
+    if prospect.read < prospect.needed {
+        return Roles::waiting_for(election::count(view).hold());
+    }
+    let intended = view.authority.operation.as_ref().is_some_and(|o| o.to.is_empty());
+    if !intended {
+        return Roles::steps(vec![intent(view, reason, witnesses)]);
+    }
+    let detach = detach(view);
+    if !detach.is_empty() {
+        return Roles::waiting(detach);
+    }
+    let fenced = view
+        .others()
+        .filter_map(Member::facts)
+        .filter(|f| f.state() == RoleState::Fenced);
+    let last = fenced
+        .map(|f| view.observed.detached.get(&f.run_id).copied().unwrap_or(view.now))
+        .max()
+        .unwrap_or(view.now);
+    let until = last + fate::self_fence(view);
+    if view.now < until {
+        let pod = view
+            .authority
+            .master
+            .as_ref()
+            .map_or_else(String::new, |m| m.name.clone());
+        return Roles {
+            wake: Some(until),
+            ..Roles::waiting_for(Hold::FenceWait { pod, until })
+        };
+    }
+    let election = election::count(view);
+    if !election.suffices() {
+        return Roles::waiting_for(election.hold());
+    }
+    let known = view.authority.operation.as_ref().and_then(|o| o.verdict.as_ref());
+    let witnesses = known.map_or(witnesses, |v| v.witnesses);
+    match election.winner(view) {
+        Ok(winner) => choose(view, &election, winner, proof, witnesses, reason),
+        Err(hold) => Roles::waiting_for(hold),
+    }
+}
+
+fn is_attached(facts: &Facts) -> bool {
+    matches!(facts.state(), RoleState::Attached { .. })
+}
+
+/// Detaches whoever follows somebody, or is a master of its own that nobody named.
+fn detach(view: &View) -> Vec<Step> {
+    let loose = |f: &Facts| f.loading.is_none() && matches!(f.state(), RoleState::Attached { .. } | RoleState::Bare);
+    view.others()
+        .filter(|m| m.facts().is_some_and(loose))
+        .filter_map(target)
+        .map(|to| Step::Fence { to })
+        .collect()
+}
+
+/// Electors that may still be under the old master and acknowledge its writes: neither do they answer, nor are they known
+/// to be dead. A pod object that is gone proves nothing.
+fn loose(view: &View) -> Vec<String> {
+    let master = view.authority.master.as_ref();
+    let is_loose = |e: &&Elector| {
+        let process = view.observed.members.iter().find(|m| m.uid() == Some(e.uid.as_str()));
+        process.is_none_or(|m| m.facts().is_none() && fate::death(m).is_none())
+    };
+    let electors = view.authority.electors.iter();
+    electors
+        .filter(|e| master.is_none_or(|m| m.volume != e.volume))
+        .filter(is_loose)
+        .map(|e| e.name.clone())
+        .collect()
+}
+
+/// Within the cooldown of the last unplanned failover: when that was, and until when.
+fn cooling(view: &View) -> Option<(Timestamp, Timestamp)> {
+    let mut reports = view.authority.failovers.iter();
+    let last = reports.find(|r| r.kind == OperationKind::Failover)?.finished_at.0;
+    let cooldown: std::time::Duration = view.cluster.spec.failover.cooldown.into();
+    let until = last + SignedDuration::try_from(cooldown).unwrap_or(SignedDuration::MAX);
+    (view.now < until).then_some((last, until))
+}
+
+fn intent(view: &View, reason: OperationReason, witnesses: Witnesses) -> Step {
+    let from = view.authority.master.as_ref().map(|m| m.name.clone());
+    let authority = Authority {
+        operation: Some(Operation {
+            kind: OperationKind::Failover,
+            from: from.clone(),
+            to: String::new(),
+            epoch: view.authority.epoch.saturating_add(1),
+            reason,
+            request_id: None,
+            started_at: MicroTime(view.now),
+            verdict: Some(crate::api::status::Verdict {
+                witnesses,
+                ..Default::default()
+            }),
+        }),
+        ..view.authority.clone()
+    };
+    Step::Record {
+        authority,
+        why: format!(
+            "{} is to be replaced ({reason}); its replicas vote",
+            from.unwrap_or_default()
+        ),
+    }
+}
+
+/// Records who takes over, before anything is done to it.
+fn choose(
+    view: &View,
+    election: &Election,
+    (winner, facts): (&Member, &Facts),
+    proof: Proof,
+    witnesses: Witnesses,
+    reason: OperationReason,
+) -> Roles {
+    // The master itself holds the most: it was demoted by somebody, and its role is given again.
+    let again = view.master().is_some_and(|m| m.ordinal == winner.ordinal);
+    if again {
+        return operation::begin(
+            view,
+            winner,
+            OperationKind::Grant,
+            OperationReason::Restarted,
+            view.authority.epoch.saturating_add(1),
+        );
+    }
+    let verdict = report::verdict(view, facts, proof, witnesses, election.positions());
+    let before = view.authority.operation.as_ref();
+    let started = before.filter(|o| o.kind == OperationKind::Failover && o.to.is_empty());
+    let began = started.map_or_else(|| MicroTime(view.now), |o| o.started_at.clone());
+    let operation = Operation {
+        kind: OperationKind::Failover,
+        from: view.authority.master.as_ref().map(|m| m.name.clone()),
+        to: winner.name.clone(),
+        epoch: view.authority.epoch.saturating_add(1),
+        reason,
+        request_id: None,
+        started_at: began,
+        verdict: Some(verdict),
+    };
+    let mut authority = operation::handed_over(view, winner, operation);
+    if !matches!(
+        proof,
+        Proof::ConnectionRefused | Proof::ContainerTerminated | Proof::ProcessReplaced | Proof::Demoted
+    ) {
+        authority.pending_fences.extend(pending_fence(view));
+    }
+    let lost = authority
+        .operation
+        .as_ref()
+        .and_then(|o| o.verdict.as_ref())
+        .map_or(0, |v| v.max_lost_bytes);
+    Roles::steps(vec![Step::Record {
+        authority,
+        why: format!(
+            "{} takes over ({reason}, {proof}), at most {lost} bytes lost",
+            winner.name
+        ),
+    }])
+}
+
+/// The old master, to be fenced as soon as it answers. The schema's 16 are more than a set can lose between two fences.
+fn pending_fence(view: &View) -> Option<PendingFence> {
+    let old = view.authority.master.as_ref()?;
+    Some(PendingFence {
+        name: old.name.clone(),
+        uid: old.uid.clone(),
+        epoch: view.authority.epoch,
+        since: Time(view.now),
+    })
+}

@@ -1,0 +1,137 @@
+//! What became of the recorded master, with the proof as data.
+//!
+//! Dead is only what was proven; silence is silence, whatever it looks like.
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::lineage;
+use super::sync::heard_by_peers;
+use super::view::View;
+use crate::api::status::{Proof, Witnesses};
+use crate::model::observed::Member;
+use crate::model::redis::{Facts, ProbeError, RoleState, Seen};
+
+/// What is known of the recorded master when it does not serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its process takes no writes any more and never will by itself.
+    Ended {
+        /// What shows it.
+        proof: Proof,
+        /// Since when that is known.
+        since: Timestamp,
+    },
+    /// It does not answer, and may still serve clients.
+    Silent {
+        /// Since when.
+        since: Timestamp,
+        /// The last error.
+        error: String,
+    },
+    /// Its pod is not there any more: a person's or the cloud's word.
+    Gone {
+        /// Name of the pod.
+        pod: String,
+    },
+    /// It answers, or did a moment ago: nothing follows from that.
+    Lives,
+}
+
+/// Judges the recorded master.
+pub(super) fn of_master(view: &View) -> Fate {
+    let Some(recorded) = view.authority.master.as_ref() else {
+        return Fate::Lives;
+    };
+    let process = view
+        .observed
+        .members
+        .iter()
+        .find(|m| m.uid() == Some(recorded.uid.as_str()));
+    let Some(member) = process else {
+        return Fate::Gone {
+            pod: recorded.name.clone(),
+        };
+    };
+    match &member.redis {
+        Seen::Answers { facts, .. } => of_answering(view, facts),
+        Seen::Unknown { error, eof, since, .. } => {
+            if let Some(proof) = death(member).filter(|_| !heard_by_peers(view, member)) {
+                return Fate::Ended { proof, since: *since };
+            }
+            let fresh = view.since(*since) < view.down_after();
+            // A connection that just ended is about to be tried again: what comes of that tells more than the time.
+            let undecided = *eof && matches!(error, ProbeError::Eof) && fresh;
+            if error.proves_life() || matches!(error, ProbeError::NotAsked) || fresh || undecided {
+                return Fate::Lives;
+            }
+            Fate::Silent {
+                since: *since,
+                error: error.to_string(),
+            }
+        }
+    }
+}
+
+/// The recorded pod answers without being an armed master: every process boots fenced, so this one is new, or it was
+/// demoted.
+fn of_answering(view: &View, facts: &Facts) -> Fate {
+    let proof = match facts.state() {
+        RoleState::Fenced if lineage::position(view, facts).is_some() => Proof::Demoted,
+        RoleState::Fenced => Proof::ProcessReplaced,
+        RoleState::Attached { .. } | RoleState::Bare | RoleState::Armed { .. } => return Fate::Lives,
+    };
+    Fate::Ended {
+        proof,
+        since: facts.asked_at,
+    }
+}
+
+/// Whether a member's process is known to have ended: the held connection ended and then the port refused, or the kubelet
+/// says so. A refused connection alone proves nothing: a firewall refuses too.
+pub(super) fn death(member: &Member) -> Option<Proof> {
+    let Seen::Unknown { error, eof, .. } = &member.redis else {
+        return None;
+    };
+    if *eof && matches!(error, ProbeError::Refused) {
+        return Some(Proof::ConnectionRefused);
+    }
+    let ended = member.pod.as_ref().is_some_and(|p| p.terminated);
+    ended.then_some(Proof::ContainerTerminated)
+}
+
+/// When a silent master counts as unreachable, if it is silent now: nothing else announces that moment.
+pub(super) fn silent_at(view: &View) -> Option<Timestamp> {
+    match &view.master()?.redis {
+        Seen::Unknown { since, .. } => Some(*since + view.down_after()),
+        Seen::Answers { .. } => None,
+    }
+}
+
+/// What the replicas say of the master's silence: those that were given it as their parent and answer, and how many of
+/// them do not hear it either.
+pub(super) fn witnesses(view: &View) -> (Witnesses, Vec<String>) {
+    let mut hearing = Vec::new();
+    let mut asked = 0;
+    for (member, link) in view
+        .others()
+        .filter_map(|m| Some((m, m.facts()?)))
+        .filter(|(_, f)| matches!(f.state(), RoleState::Attached { .. }))
+        .filter_map(|(m, f)| Some((m, f.replica_link()?)))
+    {
+        asked += 1;
+        if link.up && link.last_io_seconds.is_none_or(|s| s < 2) {
+            hearing.push(member.name.clone());
+        }
+    }
+    let counts = Witnesses {
+        asked,
+        agreed: asked - i32::try_from(hearing.len()).unwrap_or(asked),
+    };
+    (counts, hearing)
+}
+
+/// After its last acknowledgement a master takes writes at most this long: min-replicas-max-lag and 2 s (FACTS.md 12).
+pub(super) fn self_fence(view: &View) -> SignedDuration {
+    let lag: std::time::Duration = view.cluster.spec.failover.self_fence_after.into();
+    SignedDuration::try_from(lag).unwrap_or(SignedDuration::MAX) + SignedDuration::from_secs(2)
+}

@@ -1,0 +1,39 @@
+//! Which pods lack something that only a new pod can take up.
+
+use super::objects::Wanted;
+use super::settings::Settings;
+use super::view::View;
+use crate::build::{conf, pod};
+use crate::model::observed::Member;
+use crate::names;
+
+/// The outdated members, by ordinal.
+pub(super) fn outdated<'a>(view: &View<'a>, wanted: &Wanted, settings: &Settings) -> Vec<&'a Member> {
+    let members = view.observed.members.iter();
+    members.filter(|m| is_outdated(view, m, wanted, settings)).collect()
+}
+
+/// Whether a pod lacks something that only a new pod can take up.
+fn is_outdated(view: &View, member: &Member, wanted: &Wanted, settings: &Settings) -> bool {
+    let Some(pod) = &member.pod else { return false };
+    let current = pod::revision(view.cluster).ok();
+    let template = current.is_some() && pod.revision != current;
+    let other_file = pod.config_revision != wanted.config_revision;
+    template || other_file && (!settings.restart.is_empty() || has_removed(view, pod.config_revision.as_deref()))
+}
+
+/// Whether a pod was made with a directive that is not wanted any more: no command takes one back.
+fn has_removed(view: &View, revision: Option<&str>) -> bool {
+    let file = |revision: &str| {
+        let name = names::config_map(&view.cluster.name, revision);
+        view.ours("ConfigMap", &name)?["data"][names::CONF_KEY].as_str()
+    };
+    let Some(old) = revision.and_then(file) else {
+        return false;
+    };
+    let Ok(new) = conf::build(view.cluster) else {
+        return false;
+    };
+    let kept = conf::directives(&new.text);
+    conf::directives(old).iter().any(|directive| !kept.contains(directive))
+}
