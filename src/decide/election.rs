@@ -38,12 +38,23 @@ pub(super) fn needed(electors: usize, wait: usize) -> usize {
 
 /// Counts what was read.
 pub(super) fn count<'a>(view: &View<'a>) -> Election<'a> {
+    poll(view, |facts| facts.state() == RoleState::Fenced)
+}
+
+/// What a detach of everybody who answers, the master aside, would give: without enough votes nobody is detached.
+pub(super) fn prospect<'a>(view: &View<'a>) -> Election<'a> {
+    poll(view, |facts| {
+        matches!(facts.state(), RoleState::Fenced | RoleState::Attached { .. })
+    })
+}
+
+fn poll<'a>(view: &View<'a>, counts: impl Fn(&Facts) -> bool) -> Election<'a> {
     let electors = &view.authority.electors;
     let (mut votes, mut missing) = (Vec::new(), Vec::new());
     for elector in electors {
-        match vote(view, elector) {
+        match vote(view, elector, &counts) {
             Ok(vote) => votes.push(vote),
-            Err(why) => missing.push(format!("{}: {why}", elector.name)),
+            Err(why) => missing.push(format!("{} ({why})", elector.name)),
         }
     }
     Election {
@@ -51,21 +62,6 @@ pub(super) fn count<'a>(view: &View<'a>) -> Election<'a> {
         needed: needed(electors.len(), view.wait()),
         votes,
         missing,
-    }
-}
-
-/// How many votes a detach of everybody who answers would give: without enough of them nobody is detached.
-pub(super) fn prospect(view: &View) -> Positions {
-    let electors = &view.authority.electors;
-    let known = |e: &&Elector| {
-        let facts = of_volume(view, e).and_then(Member::facts);
-        !e.learner && facts.is_some_and(|f| lineage::position(view, f).is_some())
-    };
-    let is_master = |e: &&Elector| view.authority.master.as_ref().is_some_and(|m| m.volume == e.volume);
-    Positions {
-        electors: number(electors.len()),
-        needed: number(needed(electors.len(), view.wait())),
-        read: number(electors.iter().filter(|e| !is_master(e)).filter(known).count()),
     }
 }
 
@@ -78,7 +74,7 @@ fn of_volume<'a>(view: &View<'a>, elector: &Elector) -> Option<&'a Member> {
     members.find(|m| m.claim.as_ref().is_some_and(|c| c.uid == elector.volume))
 }
 
-fn vote<'a>(view: &View<'a>, elector: &Elector) -> Result<Vote<'a>, String> {
+fn vote<'a>(view: &View<'a>, elector: &Elector, counts: impl Fn(&Facts) -> bool) -> Result<Vote<'a>, String> {
     let member = of_volume(view, elector).ok_or("its volume is gone")?;
     let facts = member.facts().ok_or("does not answer")?;
     if elector.learner {
@@ -87,7 +83,7 @@ fn vote<'a>(view: &View<'a>, elector: &Elector) -> Result<Vote<'a>, String> {
     if facts.loading.is_some() {
         return Err("loads its data".into());
     }
-    if facts.state() != RoleState::Fenced {
+    if !counts(facts) {
         return Err("is not detached".into());
     }
     let position = lineage::position(view, facts).ok_or("started from its own file, or lost its data")?;
@@ -123,14 +119,14 @@ impl<'a> Election<'a> {
         Hold::PositionsMissing {
             read: self.votes.len(),
             needed: self.needed,
-            missing: self.missing.join("; "),
+            missing: self.missing.join(", "),
         }
     }
 
     /// The pod that takes over: nobody's position is larger, and it may be master.
     pub fn winner(&self, view: &View) -> Result<(&'a Member, &'a Facts), Hold> {
         let Some(best) = self.votes.iter().map(|v| v.position).max() else {
-            return Err(Hold::NoCandidate(self.missing.join("; ")));
+            return Err(Hold::NoCandidate(self.missing.join(", ")));
         };
         let mut equal: Vec<_> = self.votes.iter().filter(|v| v.position == best).collect();
         equal.sort_by_key(|v| (!view.wanted(v.member), !aof_complete(v.facts), v.member.ordinal));

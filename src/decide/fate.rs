@@ -5,7 +5,6 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::lineage;
-use super::sync::heard_by_peers;
 use super::view::View;
 use crate::api::status::{Proof, Witnesses};
 use crate::model::observed::Member;
@@ -55,13 +54,12 @@ pub(super) fn of_master(view: &View) -> Fate {
     match &member.redis {
         Seen::Answers { facts, .. } => of_answering(view, facts),
         Seen::Unknown { error, eof, since, .. } => {
-            if let Some(proof) = death(member).filter(|_| !heard_by_peers(view, member)) {
+            // Whether a replica still hears it is asked when the stream is drained: what was seen of the replicas before is older.
+            if let Some(proof) = death(member) {
                 return Fate::Ended { proof, since: *since };
             }
             let fresh = view.since(*since) < view.down_after();
-            // A connection that just ended is about to be tried again: what comes of that tells more than the time.
-            let undecided = *eof && matches!(error, ProbeError::Eof) && fresh;
-            if error.proves_life() || matches!(error, ProbeError::NotAsked) || fresh || undecided {
+            if error.proves_life() || matches!(error, ProbeError::NotAsked) || fresh {
                 return Fate::Lives;
             }
             Fate::Silent {
