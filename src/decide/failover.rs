@@ -32,7 +32,7 @@ pub(super) fn decide(view: &View) -> Option<Roles> {
         Fate::Lives => withdraw(view),
         Fate::Ended { proof, since } => Some(ended(view, proof, since)),
         Fate::Silent { since, error } => Some(silent(view, since, &error)),
-        Fate::Gone { pod } => Some(gone(view, &pod)),
+        Fate::Gone => Some(gone(view)),
     }
 }
 
@@ -53,6 +53,9 @@ fn withdraw(view: &View) -> Option<Roles> {
 
 /// Its process takes no writes: drain, detach, count.
 fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
+    if view.others().next().is_none() {
+        return operation::grant_again(view);
+    }
     let attached = |m: &&Member| m.facts().is_some_and(|f| f.loading.is_none() && is_attached(f));
     let up = |f: &Facts| f.replica_link().is_some_and(|link| link.up);
     let draining: Vec<&Member> = view
@@ -96,7 +99,8 @@ fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
 /// The votes do not suffice: the recorded master's own return is the source of last resort. Where some position is known,
 /// what is missing is awaited for a while, as it may hold more than the master's file.
 fn own_data(view: &View, election: &Election, hold: Hold) -> Roles {
-    let Some(facts) = view.master().and_then(Member::facts) else {
+    let answers = view.master().and_then(Member::facts);
+    let Some(facts) = answers.filter(|_| !view.settling()) else {
         return Roles::waiting_for(hold);
     };
     let back = view.master().and_then(|m| m.pod.as_ref()?.started).unwrap_or(view.now);
@@ -116,19 +120,22 @@ fn silent(view: &View, since: Timestamp, error: &str) -> Roles {
     let policy = view.cluster.spec.failover.when_unreachable;
     let min = view.authority.quorum.map_or(0, |q| q.min_replicas_to_write);
     let loose = loose(view);
-    let refusal = if view.cluster.spec.replicas == 0 || policy == WhenUnreachable::Never {
+    let unsure = min == 0 || loose.len() >= usize::try_from(min).unwrap_or(0);
+    let refusal = if view.others().next().is_none() {
         Some(Hold::MasterSilent {
             pod,
             since,
             error: error.to_owned(),
         })
+    } else if policy == WhenUnreachable::Never {
+        Some(Hold::NeverByPolicy { pod, since })
     } else if !hearing.is_empty() {
         Some(Hold::WitnessesDisagree { pods: hearing })
     } else if let Some((last, until)) = cooling(view) {
         Some(Hold::CoolingDown { last, until })
     } else if policy == WhenUnreachable::Quorum && min == 0 {
         Some(Hold::TooFewPods { pod, since })
-    } else if policy == WhenUnreachable::Quorum && loose.len() >= usize::try_from(min).unwrap_or(0) {
+    } else if policy == WhenUnreachable::Quorum && unsure {
         Some(Hold::QuorumMissing { pod, loose, min })
     } else {
         None
@@ -136,37 +143,24 @@ fn silent(view: &View, since: Timestamp, error: &str) -> Roles {
     if let Some(hold) = refusal {
         return Roles::waiting_for(hold);
     }
-    without_proof(view, Proof::FenceTimeElapsed, witnesses, OperationReason::Unreachable)
+    let proof = if unsure { Proof::None } else { Proof::FenceTimeElapsed };
+    without_proof(view, proof, witnesses, OperationReason::Unreachable)
 }
 
-/// Its pod is gone. If a new process stands on its volume, that one is the master's return.
-fn gone(view: &View, pod: &str) -> Roles {
-    if view.cluster.spec.replicas == 0 || view.others().all(|m| m.facts().is_none()) {
+/// Its pod is gone. Without enough votes its volume is awaited, and what stands on it.
+fn gone(view: &View) -> Roles {
+    if !election::prospect(view).suffices() {
         return operation::grant_again(view);
     }
     let (witnesses, _) = fate::witnesses(view);
-    let prospect = election::prospect(view);
-    if prospect.read < prospect.needed {
-        // A whole set that was restarted has no positions: nobody else is awaited.
-        if view
-            .master()
-            .is_some_and(|m| m.facts().is_some_and(|f| f.loading.is_none()))
-        {
-            return operation::grant_again(view);
-        }
-        return Roles::waiting_for(Hold::MasterGone {
-            pod: pod.to_owned(),
-            why: format!("{} of {} needed positions are known", prospect.read, prospect.needed),
-        });
-    }
     without_proof(view, Proof::PodGone, witnesses, OperationReason::PodGone)
 }
 
 /// Records the intent, takes the votes, waits until the old master has fenced itself, and counts.
 fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: OperationReason) -> Roles {
     let prospect = election::prospect(view);
-    if prospect.read < prospect.needed {
-        return Roles::waiting_for(election::count(view).hold());
+    if !prospect.suffices() {
+        return Roles::waiting_for(prospect.hold());
     }
     let intended = view.authority.operation.as_ref().is_some_and(|o| o.to.is_empty());
     if !intended {
@@ -309,10 +303,7 @@ fn choose(
         verdict: Some(verdict),
     };
     let mut authority = operation::handed_over(view, winner, operation);
-    if !matches!(
-        proof,
-        Proof::ConnectionRefused | Proof::ContainerTerminated | Proof::ProcessReplaced | Proof::Demoted
-    ) {
+    if matches!(proof, Proof::FenceTimeElapsed | Proof::None) {
         authority.pending_fences.extend(pending_fence(view));
     }
     let lost = authority

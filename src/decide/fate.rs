@@ -28,10 +28,7 @@ pub(super) enum Fate {
         error: String,
     },
     /// Its pod is not there any more: a person's or the cloud's word.
-    Gone {
-        /// Name of the pod.
-        pod: String,
-    },
+    Gone,
     /// It answers, or did a moment ago: nothing follows from that.
     Lives,
 }
@@ -47,13 +44,11 @@ pub(super) fn of_master(view: &View) -> Fate {
         .iter()
         .find(|m| m.uid() == Some(recorded.uid.as_str()));
     let Some(member) = process else {
-        return Fate::Gone {
-            pod: recorded.name.clone(),
-        };
+        return Fate::Gone;
     };
     match &member.redis {
         Seen::Answers { facts, .. } => of_answering(view, facts),
-        Seen::Unknown { error, eof, since, .. } => {
+        Seen::Unknown { error, since, .. } => {
             // Whether a replica still hears it is asked when the stream is drained: what was seen of the replicas before is older.
             if let Some(proof) = death(member) {
                 return Fate::Ended { proof, since: *since };

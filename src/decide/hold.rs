@@ -93,6 +93,13 @@ pub enum Hold {
         /// Its min-replicas-to-write.
         min: i32,
     },
+    /// By spec a silent master is a person's business.
+    NeverByPolicy {
+        /// The master.
+        pod: String,
+        /// Since when it is silent.
+        since: Timestamp,
+    },
     /// With so few pods nothing ends the writes of a silent master.
     TooFewPods {
         /// The master.
@@ -151,6 +158,7 @@ impl Hold {
             | Self::DataLost { .. }
             | Self::MasterGone { .. }
             | Self::TooFewPods { .. }
+            | Self::NeverByPolicy { .. }
             | Self::StatusBehind { .. }
             | Self::VersionUnsupported { .. } => true,
             Self::Paused
@@ -217,6 +225,10 @@ impl fmt::Display for Hold {
                 f,
                 "{pod} is silent since {since:.0} without proof of death, and with min-replicas-to-write 0 nothing ends its \
                  writes: bring it or its node back, or delete its pod by force once its node is known to be down"
+            ),
+            Self::NeverByPolicy { pod, since } => write!(
+                f,
+                "{pod} is silent since {since:.0} without proof of death, and failover.whenUnreachable is Never"
             ),
             Self::WitnessesDisagree { pods } => {
                 write!(

@@ -122,14 +122,10 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
         why.push(format!("{} lost its volume and leaves", list[gone].name));
         list.remove(gone);
     }
-    let dead = |e: &Elector| {
-        let member = view.others().find(|m| m.uid() == Some(e.uid.as_str()));
-        member.is_some_and(|m| fate::death(m).is_some() && !sync::heard_by_peers(view, m))
-    };
     // One at a time: each leaves only while enough of the others hold everything.
     if let Some(gone) = list
         .iter()
-        .position(|e| dead(e) && why.is_empty() && may_end(view, &list, e, facts))
+        .position(|e| is_dead(view, e) && why.is_empty() && may_end(view, &list, e, facts))
     {
         why.push(format!("{} is dead and leaves", list[gone].name));
         list.remove(gone);
@@ -189,6 +185,12 @@ fn may_end(view: &View, electors: &[Elector], leaving: &Elector, facts: &Facts) 
     holders >= wait.min(rest.len())
 }
 
+/// Whether a replica's process is known to have ended.
+fn is_dead(view: &View, elector: &Elector) -> bool {
+    let process = view.others().find(|m| m.uid() == Some(elector.uid.as_str()));
+    process.is_some_and(|m| fate::death(m).is_some() && !sync::heard_by_peers(view, m))
+}
+
 /// Whether a member answers with what its file had: its process was started again and nobody has attached it since.
 fn began_anew(view: &View, member: &Member) -> bool {
     let fresh = |f: &Facts| f.state() == RoleState::Fenced && lineage::position(view, f).is_none();
@@ -242,7 +244,8 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
 /// Whether somebody is to vote or to leave as soon as a look at a replica is younger than the one at the master. No event
 /// tells of that.
 fn awaits_a_look(view: &View) -> bool {
-    let unsettled = view.authority.electors.iter().any(|e| e.learner || !is_known(view, e));
+    let unsettled = |e: &Elector| e.learner || !is_known(view, e) || is_dead(view, e);
+    let unsettled = view.authority.electors.iter().any(unsettled);
     unsettled && view.others().filter_map(Member::facts).any(sync::linked)
 }
 

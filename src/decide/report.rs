@@ -92,11 +92,12 @@ fn of(view: &View, under_way: &Operation, master: &Facts) -> FailoverReport {
         full: given(master.sync_full, verdict.resyncs_before.full),
     };
     let from = under_way.from.clone().unwrap_or_default();
-    let pending = view.authority.pending_fences.iter().any(|f| f.name == from);
     let fence = match verdict.proof {
-        Proof::FenceTimeElapsed | Proof::PodGone if pending => FenceState::TimeElapsed,
-        Proof::None if pending => FenceState::Pending,
-        _ => FenceState::Proven,
+        Proof::FenceTimeElapsed | Proof::PodGone => FenceState::TimeElapsed,
+        Proof::None => FenceState::Pending,
+        Proof::ConnectionRefused | Proof::ContainerTerminated | Proof::ProcessReplaced | Proof::Demoted => {
+            FenceState::Proven
+        }
     };
     let phases = phases(view, under_way);
     let message = format!(

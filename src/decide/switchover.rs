@@ -191,7 +191,7 @@ fn give_up(view: &View, under_way: &Operation) -> Roles {
 }
 
 fn hand_over(view: &View, winner: &Member, facts: &Facts, under_way: &Operation) -> Roles {
-    let positions = election::prospect(view);
+    let positions = election::prospect(view).positions();
     let verdict = report::verdict(view, facts, Proof::Demoted, Witnesses::default(), positions);
     let operation = Operation {
         verdict: Some(verdict),
