@@ -11,7 +11,8 @@ mod status;
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 
 use crate::api::RedisReplicaSet;
@@ -116,7 +117,8 @@ pub struct Outcome {
     pub failures: Vec<(&'static str, ActError)>,
 }
 
-/// Does the plan.
+/// Does the plan. While roles change, nothing else is done but to point the VIP: the rest is decided again in the next
+/// round, and must not slow this one down.
 pub async fn act(
     actor: &Actor<'_>,
     observed: &Observed,
@@ -125,28 +127,48 @@ pub async fn act(
     memory: &mut Memory,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let (roles, rest): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|s| is_role(s));
+    let (roles, rest): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|s| s.is_role());
+    let (mut vip, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|s| s.is_vip());
     for batch in batches(&roles) {
+        let began = clock::now();
         let results = match batch {
             [Step::Record { authority, why }] => vec![authority::record(actor, set, authority, why, memory).await],
-            redis => join_all(redis.iter().map(|step| roles::role(actor, observed, step))).await,
+            redis => {
+                let commands = join_all(redis.iter().map(|step| roles::role(actor, observed, step)));
+                let pointing = std::mem::take(&mut vip);
+                let (results, pointed) = join(commands, point(actor, &pointing)).await;
+                outcome.take(&pointing, pointed, observed, began, memory);
+                results
+            }
         };
         remember_attached(batch, &results, memory);
         outcome.roles_done += results.iter().filter(|result| result.is_ok()).count();
-        outcome.take(batch, results);
-        if !outcome.failures.is_empty() {
-            outcome.roles_failed = true;
+        outcome.roles_failed |= results.iter().any(Result::is_err);
+        outcome.take(batch, results, observed, began, memory);
+        if outcome.roles_failed {
             break;
         }
     }
-    for step in rest {
+    if outcome.roles_done > 0 && !outcome.roles_failed {
+        return outcome;
+    }
+    for step in vip.into_iter().chain(rest) {
         if outcome.failures.iter().any(|(_, error)| error.is_lease()) {
             break;
         }
-        let result = other(actor, observed, step, memory).await;
-        outcome.take(&[step], vec![result]);
+        let began = clock::now();
+        let result = other(actor, step, memory).await;
+        outcome.take(&[step], vec![result], observed, began, memory);
     }
     outcome
+}
+
+async fn point(actor: &Actor<'_>, steps: &[&Step]) -> Vec<Result<(), ActError>> {
+    let apply = async |step: &Step| match step {
+        Step::Apply { object, because } => objects::apply(actor, object, because.as_deref()).await,
+        _ => Ok(()),
+    };
+    join_all(steps.iter().map(|step| apply(step))).await
 }
 
 impl Outcome {
@@ -164,10 +186,18 @@ impl Outcome {
         told.map(|(_, error)| error.to_string()).collect()
     }
 
-    fn take(&mut self, steps: &[&Step], results: Vec<Result<(), ActError>>) {
+    fn take(
+        &mut self,
+        steps: &[&Step],
+        results: Vec<Result<(), ActError>>,
+        observed: &Observed,
+        began: Timestamp,
+        memory: &mut Memory,
+    ) {
         for (step, result) in steps.iter().zip(results) {
-            if let Err(error) = result {
-                self.failures.push((name(step), error));
+            match result {
+                Ok(()) => memory.timeline.done(&observed.status, step, began, clock::now()),
+                Err(error) => self.failures.push((name(step), error)),
             }
         }
     }
@@ -188,34 +218,7 @@ fn batches<'a, 'b>(steps: &'b [&'a Step]) -> Vec<&'b [&'a Step]> {
     steps.chunk_by(|a, b| !alone(a) && !alone(b)).collect()
 }
 
-fn is_role(step: &Step) -> bool {
-    match step {
-        Step::Record { .. }
-        | Step::Bare { .. }
-        | Step::Arm { .. }
-        | Step::Fence { .. }
-        | Step::Drain { .. }
-        | Step::CatchUp { .. }
-        | Step::Attach { .. }
-        | Step::LockOut { .. } => true,
-        Step::KillClients { .. }
-        | Step::DeletePod { .. }
-        | Step::CreateInternal { .. }
-        | Step::CreateApp
-        | Step::WriteAcl { .. }
-        | Step::Grow { .. }
-        | Step::Create(_)
-        | Step::Apply { .. }
-        | Step::Delete { .. }
-        | Step::Configure { .. }
-        | Step::Login { .. }
-        | Step::Label { .. }
-        | Step::Gate { .. }
-        | Step::Mark { .. } => false,
-    }
-}
-
-async fn other(actor: &Actor<'_>, observed: &Observed, step: &Step, memory: &mut Memory) -> Result<(), ActError> {
+async fn other(actor: &Actor<'_>, step: &Step, memory: &mut Memory) -> Result<(), ActError> {
     match step {
         Step::CreateInternal { app_sha256 } => objects::create_internal(actor, app_sha256, memory).await,
         Step::CreateApp => objects::create_app(actor, memory).await,
@@ -244,6 +247,8 @@ async fn other(actor: &Actor<'_>, observed: &Observed, step: &Step, memory: &mut
             epoch,
             role,
         } => objects::mark(actor, claim, uid, *epoch, *role).await,
+        Step::KillClients { to } => roles::kill_clients(actor, to, memory).await,
+        Step::DeletePod { pod, uid, why } => objects::delete_pod(actor, pod, uid, why).await,
         Step::Record { .. }
         | Step::Bare { .. }
         | Step::Arm { .. }
@@ -251,9 +256,7 @@ async fn other(actor: &Actor<'_>, observed: &Observed, step: &Step, memory: &mut
         | Step::Drain { .. }
         | Step::CatchUp { .. }
         | Step::Attach { .. }
-        | Step::LockOut { .. }
-        | Step::KillClients { .. }
-        | Step::DeletePod { .. } => roles::role(actor, observed, step).await,
+        | Step::LockOut { .. } => Err(ActError::Missing("a role step is done with its kind")),
     }
 }
 

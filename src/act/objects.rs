@@ -81,6 +81,26 @@ pub(super) async fn delete(actor: &Actor<'_>, id: &ObjectId, uid: &str) -> Resul
     }
 }
 
+/// Deletes exactly this pod; its process has its grace.
+pub(super) async fn delete_pod(actor: &Actor<'_>, pod: &str, uid: &str, why: &str) -> Result<(), ActError> {
+    let api: Api<Pod> = Api::namespaced(actor.client.clone(), &actor.cluster.namespace);
+    let params = DeleteParams::default().preconditions(Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+    });
+    match call(actor, format!("Pod {pod}"), api.delete(pod, &params)).await {
+        Ok(reply) => {
+            tracing::info!(set = %actor.key, pod, why, "deleted, to be made anew");
+            if let Some(deleting) = reply.left() {
+                actor.stores.pods.answered(deleting);
+            }
+            Ok(())
+        }
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn api(actor: &Actor<'_>, id: &ObjectId) -> Result<Api<DynamicObject>, ActError> {
     let resource = resource(id.kind).ok_or(ActError::Missing("not a kind of a set"))?;
     Ok(Api::namespaced_with(

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::{ActError, Actor, REDIS_CALL, link_key};
 use crate::build::acl;
@@ -11,7 +12,7 @@ use crate::model::plan::{Step, Target};
 use crate::model::redis::{Facts, PodUid};
 use crate::names;
 use crate::observe::Memory;
-use crate::redis::{CallError, Connection, link_secret, roles};
+use crate::redis::{CallError, Connection, clients, clock, link_secret, roles};
 
 /// Does a role step.
 pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) -> Result<(), ActError> {
@@ -26,10 +27,19 @@ pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) ->
         Step::LockOut { parent, child } => {
             on(actor, parent, "lock-out", async |c| roles::revoke_link(c, child).await).await
         }
+        Step::Drain { to } => {
+            let down = |f: &Facts| f.replica_link().is_none_or(|link| !link.up);
+            on(actor, to, "drain", async |c| roles::look_until(c, down, DRAIN).await).await
+        }
+        Step::CatchUp { to, offset } => {
+            let there = |f: &Facts| f.offset >= *offset;
+            on(actor, to, "catch-up", async |c| {
+                roles::look_until(c, there, CATCH_UP).await
+            })
+            .await
+        }
         Step::Attach { child, parent, epoch } => attach(actor, observed, child, parent, *epoch).await,
-        Step::Drain { .. }
-        | Step::CatchUp { .. }
-        | Step::KillClients { .. }
+        Step::KillClients { .. }
         | Step::DeletePod { .. }
         | Step::Record { .. }
         | Step::CreateInternal { .. }
@@ -45,6 +55,30 @@ pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) ->
         | Step::Gate { .. }
         | Step::Mark { .. } => Err(ActError::Missing("this step is not for a Redis")),
     }
+}
+
+/// How long one drain looks: decide judges what was seen, and may ask for another.
+const DRAIN: Duration = Duration::from_millis(250);
+/// How long one catching up looks.
+const CATCH_UP: Duration = Duration::from_millis(400);
+
+/// Cuts applications off from a former master, and notes how many there were.
+pub(super) async fn kill_clients(actor: &Actor<'_>, to: &Target, memory: &mut Memory) -> Result<(), ActError> {
+    let connection = connection(actor, to)?;
+    let killed = clients::kill_clients(&connection)
+        .await
+        .map_err(|source| ActError::Redis {
+            pod: to.name.clone(),
+            source,
+        })?;
+    if killed > 0 {
+        tracing::info!(set = %actor.key, pod = %to.name, killed, "cut applications off");
+    }
+    memory
+        .timeline
+        .cut_off
+        .insert(to.run_id.clone(), (clock::now(), killed));
+    Ok(())
 }
 
 /// Mints the link at the parent, attaches the child, and looks at the parent once more: "holds everything the master had
@@ -137,22 +171,26 @@ async fn on(
     what: &str,
     procedure: impl AsyncFnOnce(&Connection) -> Result<Facts, CallError>,
 ) -> Result<(), ActError> {
-    actor.leadership.check(REDIS_CALL)?;
     let uid = PodUid(to.uid.clone());
     let lost = |source| ActError::Redis {
         pod: to.name.clone(),
         source,
     };
-    if facts(actor, to).is_none_or(|f| f.run_id != to.run_id) {
-        return Err(ActError::OtherProcess(to.name.clone()));
-    }
-    let Some(connection) = actor.probes.connection(actor.key, &uid) else {
-        return Err(ActError::OtherProcess(to.name.clone()));
-    };
+    let connection = connection(actor, to)?;
     let read = procedure(&connection).await.map_err(lost)?;
     tracing::debug!(set = %actor.key, pod = %to.name, what, state = ?read.state(), "done");
     actor.probes.publish(actor.key, &uid, read);
     Ok(())
+}
+
+/// The held connection to exactly this process, for a call that ends before the Lease does.
+fn connection(actor: &Actor<'_>, to: &Target) -> Result<Connection, ActError> {
+    actor.leadership.check(REDIS_CALL)?;
+    if facts(actor, to).is_none_or(|f| f.run_id != to.run_id) {
+        return Err(ActError::OtherProcess(to.name.clone()));
+    }
+    let connection = actor.probes.connection(actor.key, &PodUid(to.uid.clone()));
+    connection.ok_or_else(|| ActError::OtherProcess(to.name.clone()))
 }
 
 fn facts(actor: &Actor<'_>, to: &Target) -> Option<std::sync::Arc<Facts>> {

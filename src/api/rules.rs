@@ -37,10 +37,19 @@ const SERVICES: &[&str] = &["spec.services.master.spec", "spec.services.replicas
 
 /// Every rule, in the order of the reference.
 pub fn all() -> Vec<Placed> {
-    [name(), resources(), storage(), config(), auth(), services(), metadata()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        name(),
+        resources(),
+        storage(),
+        config(),
+        auth(),
+        failover(),
+        services(),
+        metadata(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn rule(at: &'static [&'static str], expression: impl Into<String>, message: &str) -> Placed {
@@ -230,13 +239,44 @@ fn services() -> Vec<Placed> {
              || size(self.ipFamilies) < 2",
             "two ipFamilies need ipFamilyPolicy PreferDualStack or RequireDualStack",
         ),
-        rule(
+        between(
             &["spec.services.replicas.maxLag"],
-            format!(
-                "!self.matches('{form}') || (duration(self) >= duration('1s') && duration(self) <= duration('1h'))",
-                form = super::durations::FORM
-            ),
+            ("1s", "1h"),
             "services.replicas.maxLag must be between 1s and 1h",
+        ),
+    ]
+}
+
+/// A duration within bounds. What is no duration is refused by the schema.
+fn between(at: &'static [&'static str], (least, most): (&str, &str), message: &str) -> Placed {
+    let form = super::durations::FORM;
+    let bounds = format!("duration(self) >= duration('{least}') && duration(self) <= duration('{most}')");
+    rule(at, format!("!self.matches('{form}') || ({bounds})"), message)
+}
+
+fn failover() -> Vec<Placed> {
+    const SELF_FENCE: &[&str] = &["spec.failover.selfFenceAfter"];
+    let form = super::durations::FORM;
+    vec![
+        between(
+            &["spec.failover.downAfter"],
+            ("300ms", "60s"),
+            "failover.downAfter must be between 300ms and 60s",
+        ),
+        between(
+            SELF_FENCE,
+            ("1s", "60s"),
+            "failover.selfFenceAfter must be between 1s and 60s",
+        ),
+        rule(
+            SELF_FENCE,
+            format!("!self.matches('{form}') || duration(self).getMilliseconds() % 1000 == 0"),
+            "failover.selfFenceAfter must be whole seconds; it becomes min-replicas-max-lag",
+        ),
+        between(
+            &["spec.failover.cooldown"],
+            ("0s", "1h"),
+            "failover.cooldown must be at most 1h",
         ),
     ]
 }

@@ -2,11 +2,14 @@
 //!
 //! Dead is only what was proven; silence is silence, whatever it looks like.
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::lineage;
 use super::view::View;
 use crate::api::status::{Proof, Witnesses};
+use crate::build::conf;
 use crate::model::observed::Member;
 use crate::model::redis::{Facts, ProbeError, RoleState, Seen};
 
@@ -125,6 +128,12 @@ pub(super) fn witnesses(view: &View) -> (Witnesses, Vec<String>) {
 
 /// After its last acknowledgement a master takes writes at most this long: min-replicas-max-lag and 2 s (FACTS.md 12).
 pub(super) fn self_fence(view: &View) -> SignedDuration {
-    let lag: std::time::Duration = view.cluster.spec.failover.self_fence_after.into();
-    SignedDuration::try_from(lag).unwrap_or(SignedDuration::MAX) + SignedDuration::from_secs(2)
+    let wanted: Duration = view.cluster.spec.failover.self_fence_after.into();
+    // A change of spec may not have reached a server that does not answer.
+    let last = view.master().and_then(|m| m.redis.last_facts());
+    let seen = last.and_then(|f| f.managed.get(conf::MAX_LAG)?.as_deref()?.parse().ok());
+    let lag = wanted.max(Duration::from_secs(seen.unwrap_or(0)));
+    SignedDuration::try_from(lag)
+        .unwrap_or(SignedDuration::MAX)
+        .saturating_add(SignedDuration::from_secs(2))
 }

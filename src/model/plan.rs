@@ -11,6 +11,7 @@ use super::observed::ObjectId;
 use crate::api::status::{
     Elector, FailoverReport, History, Identity, Operation, PendingFence, Quorum, RedisReplicaSetStatus, Role,
 };
+use crate::names::manager;
 
 /// What one pass decided.
 #[derive(Clone, Debug, Default)]
@@ -186,6 +187,41 @@ pub enum Step {
         /// Role of its pod.
         role: Role,
     },
+}
+
+impl Step {
+    /// Whether it is about who may do what: such steps go first and in order, and the first failure among them ends them.
+    pub fn is_role(&self) -> bool {
+        match self {
+            Self::Record { .. }
+            | Self::Bare { .. }
+            | Self::Arm { .. }
+            | Self::Fence { .. }
+            | Self::Drain { .. }
+            | Self::CatchUp { .. }
+            | Self::Attach { .. }
+            | Self::LockOut { .. } => true,
+            Self::KillClients { .. }
+            | Self::DeletePod { .. }
+            | Self::CreateInternal { .. }
+            | Self::CreateApp
+            | Self::WriteAcl { .. }
+            | Self::Grow { .. }
+            | Self::Create(_)
+            | Self::Apply { .. }
+            | Self::Delete { .. }
+            | Self::Configure { .. }
+            | Self::Login { .. }
+            | Self::Label { .. }
+            | Self::Gate { .. }
+            | Self::Mark { .. } => false,
+        }
+    }
+
+    /// Whether it points the VIP at its pod: done beside the role steps of its round.
+    pub fn is_vip(&self) -> bool {
+        matches!(self, Self::Apply { object, .. } if object.manager == manager::VIP)
+    }
 }
 
 /// A process of Redis: commands go to exactly this pod.

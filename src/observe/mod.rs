@@ -6,6 +6,7 @@ mod members;
 mod objects;
 mod secrets;
 mod stores;
+mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,14 +16,16 @@ use kube::{Client, ResourceExt};
 
 use crate::api::RedisReplicaSet;
 use crate::model::cluster::Cluster;
-use crate::model::observed::{Mark, Observed, Refusal, StatefulSetFacts};
+use crate::model::observed::{Observed, Refusal, StatefulSetFacts};
 use crate::model::redis::{Seen, SetKey};
 use crate::names::{self, annotation};
+use crate::redis::clock;
 use crate::redis::probe::Probes;
 
 pub use objects::{Absences, owner, resource};
 pub use secrets::SecretCache;
 pub use stores::{Newest, Scope, Stores, WATCH_SECONDS, version};
+pub use timeline::Timeline;
 
 /// What this process remembers of a set between two passes. Lost with the process, and harmless when lost.
 #[derive(Default)]
@@ -37,12 +40,8 @@ pub struct Memory {
     pub refused_by: String,
     /// When which process, by run id, was last attached.
     pub attached: BTreeMap<String, Timestamp>,
-    /// Since when which process, by run id, was seen to follow nobody.
-    pub detached: BTreeMap<String, Timestamp>,
-    /// When applications were last cut off from which process, by run id, and how many there were.
-    pub cut_off: BTreeMap<String, (Timestamp, usize)>,
-    /// When each phase of the operation under way ended.
-    pub marks: BTreeMap<Mark, Timestamp>,
+    /// What only time tells.
+    pub timeline: Timeline,
     /// Objects that were looked for and are not there.
     pub absent: Absences,
     /// Steps of the last pass that failed, in one sentence each; lost races are not among them.
@@ -80,22 +79,27 @@ pub async fn observe(
             .any(|facts| facts.run_id == *run)
     };
     memory.attached.retain(|run, _| runs(run));
+    let status = set.status.clone().unwrap_or_default();
+    let spare = members::spare(stores, cluster, found.len());
+    let members = members::with_redis(found, &seen);
+    let vip_pods = vip_pods(stores, cluster);
+    memory.timeline.see(&status, &members, &vip_pods, clock::now());
     Observed {
-        status: set.status.clone().unwrap_or_default(),
+        status,
         deleting: set.metadata.deletion_timestamp.is_some(),
         created: set.metadata.creation_timestamp.as_ref().map(|t| t.0),
-        spare: members::spare(stores, cluster, found.len()),
-        members: members::with_redis(found, &seen),
+        spare,
+        members,
         stateful_set: objects::stateful_set(cluster, &objects),
         objects,
         internal: memory.secrets.internal.clone(),
         app: memory.secrets.app.clone(),
-        vip_pods: vip_pods(stores, cluster),
+        vip_pods,
         refused: memory.refused.clone(),
         attached: memory.attached.clone(),
-        detached: memory.detached.clone(),
-        cut_off: memory.cut_off.clone(),
-        marks: memory.marks.clone(),
+        detached: memory.timeline.detached.clone(),
+        cut_off: memory.timeline.cut_off.clone(),
+        marks: memory.timeline.marks.clone(),
         requests: requests(set),
         failures: memory.failures.clone(),
     }

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use ::redis::Value;
-
 use super::acl;
 use super::client::{CallError, Command, Connection};
 use crate::names;
@@ -13,41 +11,18 @@ const LIST_DEADLINE: Duration = Duration::from_secs(2);
 /// Kills in one write: each is quick, but all of them at once would hold up Redis and the reply.
 const CHUNK: usize = 500;
 
-/// What one round of killing did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Killed {
-    /// Clients that were there and are gone.
-    pub killed: usize,
-    /// Clients of applications that were let be, as they came at or after the mark.
-    pub spared: usize,
-}
-
-/// A mark between the clients connected now and those that come later: ids below it are of now.
-pub async fn client_mark(redis: &Connection) -> Result<u64, CallError> {
-    // Ids are given in ascending order and never again, so the newest client's id is the highest of all that were.
-    let newest = list(redis).await?.iter().map(|client| client.id).max();
-    Ok(newest.map_or(0, |id| id.saturating_add(1)))
-}
-
-/// Kills the clients of applications, also subscribers, whose id is below `mark`; all of them without a mark.
-/// Replicas and our own users stay.
-pub async fn kill_clients(redis: &Connection, mark: Option<u64>) -> Result<Killed, CallError> {
-    let (old, new): (Vec<Client>, Vec<Client>) = list(redis)
+/// Kills the clients of applications, also subscribers, and says how many there were. Replicas and our own users stay.
+pub async fn kill_clients(redis: &Connection) -> Result<usize, CallError> {
+    let clients: Vec<Client> = list(redis)
         .await?
         .into_iter()
         .filter(Client::is_an_application)
-        .partition(|client| mark.is_none_or(|mark| client.id < mark));
-    let mut killed = 0;
-    for chunk in old.chunks(CHUNK) {
+        .collect();
+    for chunk in clients.chunks(CHUNK) {
         let kill = |client: &Client| Command::new("CLIENT KILL", &["CLIENT", "KILL", "ID", &client.id.to_string()]);
-        let replies = redis.run(chunk.iter().map(kill).collect(), LIST_DEADLINE).await?;
-        // 0 is a client that left by itself.
-        killed += replies.iter().filter(|reply| matches!(reply, Value::Int(1))).count();
+        redis.run(chunk.iter().map(kill).collect(), LIST_DEADLINE).await?;
     }
-    Ok(Killed {
-        killed,
-        spared: new.len(),
-    })
+    Ok(clients.len())
 }
 
 #[derive(Debug, PartialEq, Eq)]

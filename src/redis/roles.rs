@@ -5,6 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use super::client::{CallError, Command, Connection, DEADLINE};
 use super::secret::Secret;
@@ -22,6 +25,24 @@ pub async fn fence(redis: &Connection) -> Result<Facts, CallError> {
         .arg(SERVE_STALE)
         .arg("no");
     redis.act(vec![replicaof(host, &port.to_string()), set], DEADLINE).await
+}
+
+/// Looks again and again until the facts are as they shall be, or the time is over; the last facts either way.
+pub async fn look_until(
+    redis: &Connection,
+    done: impl Fn(&Facts) -> bool,
+    within: Duration,
+) -> Result<Facts, CallError> {
+    /// A look takes Redis a tenth of a millisecond.
+    const EVERY: Duration = Duration::from_millis(3);
+    let end = Instant::now() + within;
+    loop {
+        let facts = redis.look().await?;
+        if done(&facts) || end <= Instant::now() + EVERY {
+            return Ok(facts);
+        }
+        sleep(EVERY).await;
+    }
 }
 
 /// Makes a Redis a master that takes no write.

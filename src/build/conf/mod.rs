@@ -7,6 +7,7 @@
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use self::writer::Writer;
 use super::grace::Grace;
@@ -17,8 +18,8 @@ use crate::model::cluster::Cluster;
 use crate::model::redis::{NOWHERE, UNARMED};
 use crate::names;
 
-/// Silence of a replica, in seconds, after which it no longer counts for `min-replicas-to-write`.
-pub const MIN_REPLICAS_MAX_LAG_SECONDS: u32 = 2;
+/// The directive of `failover.selfFenceAfter`.
+pub const MAX_LAG: &str = "min-replicas-max-lag";
 
 /// Share of the memory limit that becomes `maxmemory`. The rest is for output buffers, the backlog, fragmentation and
 /// the pages that a fork copies.
@@ -45,7 +46,7 @@ pub fn build(cluster: &Cluster) -> Result<Conf, BuildError> {
     let derived: Vec<_> = maxmemory(cluster)?.into_iter().collect();
     let mut writer = Writer::default();
     server(&mut writer, cluster);
-    replication(&mut writer);
+    replication(&mut writer, cluster);
     persistence(&mut writer, cluster);
     for Derived { key, value, .. } in &derived {
         writer.line(key, [value.as_str()]);
@@ -82,10 +83,17 @@ pub fn live_values(cluster: &Cluster) -> Result<BTreeMap<String, String>, BuildE
     let mut values = BTreeMap::from([
         ("appendfsync".to_owned(), appendfsync(cluster).to_owned()),
         ("appendonly".to_owned(), "yes".to_owned()),
+        (MAX_LAG.to_owned(), max_lag(cluster)),
     ]);
     values.extend(maxmemory(cluster)?.map(|Derived { key, value, .. }| (key, value)));
     values.extend(cluster.spec.config.clone());
     Ok(values)
+}
+
+/// Silence of a replica after which it no longer counts for `min-replicas-to-write`, whole seconds.
+fn max_lag(cluster: &Cluster) -> String {
+    let after: Duration = cluster.spec.failover.self_fence_after.into();
+    after.as_secs().max(1).to_string()
 }
 
 fn check(config: &BTreeMap<String, String>) -> Result<(), BuildError> {
@@ -123,14 +131,11 @@ fn server(writer: &mut Writer, cluster: &Cluster) {
     writer.line("busy-reply-threshold", ["5000"]);
 }
 
-fn replication(writer: &mut Writer) {
+fn replication(writer: &mut Writer, cluster: &Cluster) {
     let (host, port) = NOWHERE;
     writer.line("replicaof", [host, port.to_string().as_str()]);
     writer.line("min-replicas-to-write", [UNARMED.to_string().as_str()]);
-    writer.line(
-        "min-replicas-max-lag",
-        [MIN_REPLICAS_MAX_LAG_SECONDS.to_string().as_str()],
-    );
+    writer.line(MAX_LAG, [max_lag(cluster).as_str()]);
     writer.line("replica-serve-stale-data", ["no"]);
     writer.line("repl-ping-replica-period", ["1"]);
     writer.line("repl-timeout", ["15"]);

@@ -1,0 +1,121 @@
+//! What only time tells of a set: since when who is detached, and when each phase of a change of the master ended.
+//!
+//! Seen by this process alone and lost with it: a new leader counts from its own first look, which errs towards waiting.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::status::{Operation, RedisReplicaSetStatus};
+use crate::model::observed::{Mark, Member};
+use crate::model::plan::Step;
+use crate::model::redis::{RoleState, Seen};
+
+/// The times of one set.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline {
+    /// Since when which process, by run id, follows nobody without interruption.
+    pub detached: BTreeMap<String, Timestamp>,
+    /// When applications were last cut off from which process, by run id, and how many there were.
+    pub cut_off: BTreeMap<String, (Timestamp, usize)>,
+    /// When each phase of the change of the master under way ended.
+    pub marks: BTreeMap<Mark, Timestamp>,
+}
+
+impl Timeline {
+    /// Takes over what was just seen.
+    pub fn see<'a>(
+        &mut self,
+        status: &RedisReplicaSetStatus,
+        members: &[Member],
+        vip_pods: impl IntoIterator<Item = &'a String>,
+        now: Timestamp,
+    ) {
+        self.see_detached(members);
+        let master = status.master.as_ref();
+        let process = members
+            .iter()
+            .find(|m| m.uid().is_some() && m.uid() == master.map(|m| m.uid.as_str()));
+        let serves = process
+            .and_then(Member::facts)
+            .is_some_and(|f| matches!(f.state(), RoleState::Armed { .. }));
+        let Some(under_way) = &status.operation else {
+            match process.map(|m| &m.redis) {
+                Some(Seen::Unknown { since, .. }) => self.first(Mark::Sign, *since),
+                _ if serves => self.marks.clear(),
+                _ => {}
+            }
+            return;
+        };
+        let handed_over = under_way.kind.is_handover() && status.epoch == Some(under_way.epoch);
+        if handed_over && vip_pods.into_iter().eq(master.map(|m| &m.name)) {
+            self.first(Mark::Converged, now);
+        }
+    }
+
+    fn see_detached(&mut self, members: &[Member]) {
+        let mut known = BTreeMap::new();
+        for facts in members.iter().filter_map(|m| m.redis.last_facts()) {
+            if facts.state() == RoleState::Fenced {
+                let since = self.detached.get(&facts.run_id).copied().unwrap_or(facts.answered_at);
+                known.insert(facts.run_id.clone(), since);
+            }
+        }
+        self.detached = known;
+        let runs = |run: &String| {
+            members
+                .iter()
+                .filter_map(|m| m.redis.last_facts())
+                .any(|f| f.run_id == *run)
+        };
+        self.cut_off.retain(|run, _| runs(run));
+    }
+
+    fn first(&mut self, mark: Mark, at: Timestamp) {
+        self.marks.entry(mark).or_insert(at);
+    }
+
+    /// Takes over that a step was done, begun at one time and ended at another.
+    pub fn done(&mut self, status: &RedisReplicaSetStatus, step: &Step, began: Timestamp, ended: Timestamp) {
+        let master = status.master.as_ref().map(|m| m.uid.as_str());
+        match step {
+            Step::Fence { to } if Some(to.uid.as_str()) == master => {
+                self.first(Mark::Detected, began);
+                self.first(Mark::Demoted, ended);
+            }
+            Step::Drain { .. } => self.first(Mark::Detected, began),
+            Step::Fence { .. } | Step::CatchUp { .. } => {
+                self.first(Mark::Detected, began);
+                if !self.marks.contains_key(&Mark::Named) {
+                    self.marks.insert(Mark::Voted, ended);
+                }
+            }
+            Step::Record { authority, .. } => {
+                self.first(Mark::Detected, began);
+                let named = |o: &Operation| o.kind.is_handover() && !o.to.is_empty() && o.epoch == authority.epoch;
+                if authority.operation.as_ref().is_some_and(named) {
+                    self.first(Mark::Named, ended);
+                }
+            }
+            Step::Arm { .. } => self.first(Mark::Armed, ended),
+            Step::Attach { .. } => self.first(Mark::Attached, ended),
+            Step::Apply { .. } if self.marks.contains_key(&Mark::Named) => self.first(Mark::Switched, ended),
+            Step::Apply { .. }
+            | Step::Bare { .. }
+            | Step::LockOut { .. }
+            | Step::KillClients { .. }
+            | Step::DeletePod { .. }
+            | Step::CreateInternal { .. }
+            | Step::CreateApp
+            | Step::WriteAcl { .. }
+            | Step::Grow { .. }
+            | Step::Create(_)
+            | Step::Delete { .. }
+            | Step::Configure { .. }
+            | Step::Login { .. }
+            | Step::Label { .. }
+            | Step::Gate { .. }
+            | Step::Mark { .. } => {}
+        }
+    }
+}
