@@ -82,7 +82,7 @@ fn run(mut world: World, seconds: &[Vec<Event>]) {
     }
     let observed = world.observe();
     let view = View::new(&world.cluster, &observed, world.now);
-    match roles::decide(&view).hold {
+    match roles::decide(&view, &[]).hold {
         None => converged(&world),
         Some(hold) => justified(&world, &hold),
     }
@@ -101,7 +101,8 @@ fn run(mut world: World, seconds: &[Vec<Event>]) {
 fn at_rest(world: &World) -> bool {
     let settled = |c: &Condition| c.status == "True" && (c.type_ == "Ready" || c.type_ == "Stalled");
     let pods = world.stateful_set().map_or(0, |s| s.replicas as usize);
-    let runs = |ordinal| world.redis(ordinal).is_some_and(|r| r.loading == 0);
+    let leaves = |ordinal| world.pod(ordinal).is_some_and(|p| p.deleting);
+    let runs = |ordinal| world.redis(ordinal).is_some_and(|r| r.loading == 0) && !leaves(ordinal);
     if !world.status.conditions.iter().any(settled) || !(0..pods).all(runs) {
         return false;
     }

@@ -12,7 +12,7 @@ pub mod redis;
 
 pub use faults::Event;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -24,6 +24,7 @@ use crate::model::cluster::Cluster;
 use crate::model::observed::{AppSecret, Credentials, InternalSecret, Live, ObjectId, Trouble};
 use crate::model::redis::Seen;
 use crate::model::secret::Secret;
+use crate::model::timeline::Timeline;
 
 /// Name of the set; its pods are `s-0`, `s-1`, ...
 pub const SET: &str = "s";
@@ -42,7 +43,7 @@ pub struct World {
     pub app: AppSecret,
     pub internal: InternalSecret,
     /// Pods that the VIP's EndpointSlices show; they follow the Service one tick later.
-    pub vip_pods: std::collections::BTreeSet<String>,
+    pub vip_pods: BTreeSet<String>,
     pub refused: BTreeMap<(String, String), crate::model::observed::Refusal>,
     /// Directives the servers do not know.
     pub unknown_directives: Vec<String>,
@@ -52,6 +53,15 @@ pub struct World {
     pub lean: bool,
     /// Writes that were answered.
     pub written: u32,
+    /// Writes that were confirmed by as many replicas as `status.quorum.wait` asked for.
+    pub confirmed: BTreeSet<u32>,
+    /// Whether a process lost what its file had not flushed, or a volume was lost: then a start from a file may lack
+    /// confirmed writes.
+    pub files_lost: bool,
+    /// What the operator's process remembers of times.
+    pub timeline: Timeline,
+    /// What people ask by annotation.
+    pub requests: BTreeMap<String, String>,
     serial: u64,
 }
 
@@ -85,6 +95,8 @@ pub struct Pod {
     pub node: Option<String>,
     pub started: Option<Timestamp>,
     pub deleting: bool,
+    /// Ticks that its preStop hook holds a deleted pod.
+    pub grace: u32,
     pub trouble: Option<Trouble>,
     pub revision: Option<String>,
     pub config_revision: Option<String>,
@@ -140,12 +152,16 @@ impl World {
             objects: BTreeMap::new(),
             app: AppSecret::Absent,
             internal: InternalSecret::Absent,
-            vip_pods: std::collections::BTreeSet::new(),
+            vip_pods: BTreeSet::new(),
             refused: BTreeMap::new(),
             unknown_directives: Vec::new(),
             crash_after: None,
             lean: false,
             written: 0,
+            confirmed: BTreeSet::new(),
+            files_lost: false,
+            timeline: Timeline::default(),
+            requests: BTreeMap::new(),
             serial: 0,
         }
     }
@@ -224,6 +240,7 @@ impl Pod {
             node: None,
             started: None,
             deleting: false,
+            grace: 0,
             trouble: None,
             revision: None,
             config_revision: None,

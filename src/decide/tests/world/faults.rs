@@ -52,7 +52,7 @@ impl World {
             Event::LoseVolume { pod } => {
                 // The process may live on an unreachable node; then the volume does too.
                 if self.pod(pod).is_none_or(Pod::peers_reach) {
-                    self.delete_pod(pod);
+                    self.files_lost = true;
                     if let Some(slot) = self.slots.get_mut(pod) {
                         (slot.claim, slot.pod) = (None, None);
                     }
@@ -78,10 +78,10 @@ impl World {
         }
     }
 
-    /// The pod ends in good order within the tick; a new one follows.
-    fn delete_pod(&mut self, ordinal: usize) {
-        if let Some(pod) = self.pod_mut(ordinal).filter(|p| p.peers_reach()) {
-            (pod.deleting, pod.redis, pod.started) = (true, None, None);
+    /// The pod ends in good order after its preStop hook; a new one follows.
+    pub(super) fn delete_pod(&mut self, ordinal: usize) {
+        if let Some(pod) = self.pod_mut(ordinal).filter(|p| p.peers_reach() && !p.deleting) {
+            (pod.deleting, pod.grace) = (true, 3);
         }
     }
 
@@ -104,11 +104,8 @@ impl World {
         let Some(ordinal) = names::ordinal(SET, selected).map(|o| o as usize) else {
             return;
         };
-        let Some((pod, redis)) = self.pod(ordinal).and_then(|p| Some((p, p.redis.as_ref()?))) else {
-            return;
-        };
-        let good = self.followers(&pod.ip).len();
-        if !pod.peers_reach() || !redis.is_armed() || good < redis.min as usize {
+        let Some(pod) = self.pod(ordinal) else { return };
+        if !pod.peers_reach() || !self.takes_writes(ordinal) {
             return;
         }
         self.written += 1;

@@ -29,6 +29,7 @@ impl World {
         for ordinal in 0..self.slots.len().max(wanted) {
             let slot = self.slot(ordinal);
             match &mut slot.pod {
+                Some(pod) if pod.deleting && pod.grace > 0 && pod.redis.is_some() => pod.grace -= 1,
                 Some(pod) if pod.deleting => slot.pod = None,
                 Some(pod) if ordinal >= wanted => pod.deleting = true,
                 Some(_) => {}
@@ -37,7 +38,8 @@ impl World {
                     let uid = self.fresh("pod");
                     let ip = format!("10.0.0.{}", self.serial);
                     let mut pod = Pod::new(uid, ip, now);
-                    (pod.revision, pod.config_revision) = (set.update_revision.clone(), config.clone());
+                    (pod.revision, pod.config_revision) =
+                        (crate::build::pod::revision(&self.cluster).ok(), config.clone());
                     pod.node = Some(format!("node-{ordinal}"));
                     self.slot(ordinal).pod = Some(pod);
                 }
@@ -104,8 +106,9 @@ impl World {
         };
         (pod.redis, pod.started) = (None, None);
         pod.trouble = Some(Trouble::Terminated("exit code 137: Error".into()));
-        if let Some(claim) = slot.claim.as_mut().filter(|_| tail) {
+        if let Some(claim) = slot.claim.as_mut().filter(|c| tail && c.synced < c.disk.len()) {
             claim.disk.truncate(claim.synced);
+            self.files_lost = true;
         }
     }
 

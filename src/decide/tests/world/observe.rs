@@ -28,11 +28,18 @@ impl World {
         while self.pod(count).is_some() {
             count += 1;
         }
+        let members: Vec<_> = (0..count).map(|ordinal| self.member(ordinal)).collect();
+        let mut timeline = self.timeline.clone();
+        timeline.see(&self.status, &members, &self.vip_pods, self.now);
         Observed {
+            detached: timeline.detached,
+            cut_off: timeline.cut_off,
+            marks: timeline.marks,
+            requests: self.requests.clone(),
             status: self.status.clone(),
             deleting: self.deleting,
             created: Some(self.created),
-            members: (0..count).map(|ordinal| self.member(ordinal)).collect(),
+            members,
             objects: self.objects.clone(),
             stateful_set,
             internal: self.internal.clone(),
@@ -67,6 +74,10 @@ impl World {
                 zone: None,
                 deleting: p.deleting,
                 started: p.started,
+                terminated: p.redis.is_none()
+                    && p.started.is_none()
+                    && p.seen.last_facts().is_some()
+                    && p.trouble.is_some(),
                 trouble: p.trouble.clone(),
                 revision: p.revision.clone(),
                 config_revision: p.config_revision.clone(),
@@ -127,6 +138,14 @@ impl World {
     pub fn probe(&mut self, ordinal: usize) {
         let (asked_at, answered_at) = (self.moment(), self.moment());
         let facts = self.facts(ordinal, asked_at, answered_at);
+        self.look(ordinal, asked_at, facts);
+        let members: Vec<_> = (0..self.slots.len()).map(|ordinal| self.member(ordinal)).collect();
+        let mut timeline = std::mem::take(&mut self.timeline);
+        timeline.see(&self.status, &members, &self.vip_pods, self.now);
+        self.timeline = timeline;
+    }
+
+    fn look(&mut self, ordinal: usize, asked_at: Timestamp, facts: Option<Facts>) {
         let Some(pod) = self.pod_mut(ordinal) else { return };
         let (last, mut offsets) = (pod.seen.last_facts().cloned(), pod.seen.offsets().clone());
         pod.seen = match (pod.reach, facts) {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::World;
+use super::{Pod, World};
 use crate::model::redis::UNARMED;
 use crate::names;
 
@@ -137,6 +137,34 @@ impl World {
             .collect()
     }
 
+    /// Whether a process answers a write with OK: armed, and enough replicas were heard within the lag and 2 s.
+    pub fn takes_writes(&self, ordinal: usize) -> bool {
+        const SELF_FENCE: u32 = 4;
+        let Some((pod, redis)) = self.pod(ordinal).and_then(|p| Some((p, p.redis.as_ref()?))) else {
+            return false;
+        };
+        let good = |(.., child): &(usize, &Pod, &Redis)| matches!(&child.role, Role::Follows { ip, link: Link::Up(silent) } if *ip == pod.ip && *silent <= SELF_FENCE);
+        redis.is_armed() && self.processes().filter(good).count() >= redis.min as usize
+    }
+
+    /// Writes that as many replicas acknowledged as clients ask for are confirmed.
+    pub(super) fn confirm(&mut self) {
+        let wait = self.status.quorum.map_or(0, |q| q.wait as usize);
+        let masters: Vec<_> = self.processes().filter(|(.., r)| r.is_armed() && wait > 0).collect();
+        let mut confirmed = Vec::new();
+        for (_, pod, master) in masters {
+            let holding = |write: &u32| {
+                let holds = |(.., child): &(usize, &Pod, &Redis)| {
+                    matches!(&child.role, Role::Follows { ip, link: Link::Up(0) } if *ip == pod.ip)
+                        && child.data.contains(write)
+                };
+                self.processes().filter(holds).count()
+            };
+            confirmed.extend(master.data.iter().copied().filter(|write| holding(write) >= wait));
+        }
+        self.confirmed.extend(confirmed);
+    }
+
     /// Moves every stream and link on by one tick.
     pub(super) fn replicate(&mut self) {
         for slot in &mut self.slots {
@@ -151,6 +179,7 @@ impl World {
         for ordinal in 0..self.slots.len() {
             self.replicate_one(ordinal);
         }
+        self.confirm();
         for slot in &mut self.slots {
             if let (Some(claim), Some(redis)) = (&mut slot.claim, slot.pod.as_ref().and_then(|p| p.redis.as_ref()))
                 && redis.loading == 0
@@ -162,7 +191,7 @@ impl World {
         }
     }
 
-    fn replicate_one(&mut self, ordinal: usize) {
+    pub(super) fn replicate_one(&mut self, ordinal: usize) {
         let Some((pod, child)) = self.pod(ordinal).and_then(|p| Some((p, p.redis.as_ref()?))) else {
             return;
         };
@@ -196,7 +225,9 @@ type State = (String, u64, Vec<u32>);
 
 /// The next state of a link whose ends reach each other, and what the child holds then if that changes.
 fn connected(name: &str, child: &Redis, parent: &Redis, link: Link) -> (Link, Option<State>) {
-    let serves = parent.role == Role::Master || parent.linked();
+    // A demoted master goes on with the links it has, and gives no new one.
+    let goes_on_serving = parent.role == Role::Fenced && matches!(link, Link::Up(_));
+    let serves = parent.role == Role::Master || parent.linked() || goes_on_serving;
     if parent.loading > 0 || child.loading > 0 || !serves || !parent.links.contains_key(name) {
         return (Link::Down, None);
     }
