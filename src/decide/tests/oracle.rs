@@ -8,8 +8,8 @@ mod steps;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::steps::step;
-use super::world::redis::{Link, Role};
-use super::world::{Pod, World};
+use super::world::redis::{Link, Redis, Role};
+use super::world::{GHOSTS, Pod, World};
 use crate::api::{ConditionType, Reason};
 use crate::model::plan::{Plan, Step};
 
@@ -68,7 +68,7 @@ pub fn state(world: &World) {
     let armed = || world.processes().filter(|(.., redis)| redis.is_armed());
     let writers: Vec<_> = armed().filter(|(ordinal, ..)| world.takes_writes(*ordinal)).collect();
     assert!(writers.len() <= 1, "S1: {} processes take writes", writers.len());
-    for (ordinal, pod, _) in armed().filter(|(_, pod, _)| !named(pod)) {
+    for (ordinal, pod, _) in armed().filter(|(at, pod, _)| !named(pod) && *at < GHOSTS) {
         let pending = status.pending_fences.iter().any(|f| f.uid == pod.uid);
         assert!(
             pending,
@@ -92,7 +92,13 @@ pub fn state(world: &World) {
         let Role::Follows { ip, link } = &redis.role else {
             continue;
         };
-        let Some(parent) = world.at(ip).filter(|_| *link != Link::Down) else {
+        // Whose acknowledgements count: a demoted master's old replicas confirm nothing.
+        let armed = |at: &usize| world.redis(*at).is_some_and(Redis::is_armed);
+        let Some(parent) = world
+            .at(ip)
+            .filter(|_| *link != Link::Down && ordinal < GHOSTS)
+            .filter(armed)
+        else {
             continue;
         };
         let volume = world.slots[ordinal].claim.as_ref().map(|c| c.uid.as_str());

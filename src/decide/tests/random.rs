@@ -28,6 +28,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Reach::Reset),
         1 => Just(Reach::Operator),
         2 => Just(Reach::Nobody),
+        2 => Just(Reach::Apart),
     ];
     prop_oneof![
         6 => Just(Event::Write),
@@ -42,6 +43,9 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0..5_i32).prop_map(|replicas| Event::Scale { replicas }),
         1 => any::<bool>().prop_map(|paused| Event::Pause { paused }),
         3 => pod().prop_map(|pod| Event::SlowProbe { pod }),
+        4 => Just(Event::WriteToAll),
+        2 => pod().prop_map(|pod| Event::ForceDelete { pod }),
+        2 => (pod(), any::<bool>()).prop_map(|(pod, slow)| Event::Slow { pod, slow }),
     ]
 }
 
@@ -65,10 +69,7 @@ fn seconds(most: usize) -> impl Strategy<Value = Vec<Vec<Event>>> {
 /// Everything outside is well again.
 fn heal(world: &mut World) {
     (world.cluster.spec.paused, world.crash_after) = (false, None);
-    for pod in world.slots.iter_mut().filter_map(|slot| slot.pod.as_mut()) {
-        pod.reach = Reach::All;
-        pod.starts_in = Some(0);
-    }
+    world.heal();
 }
 
 fn run(mut world: World, seconds: &[Vec<Event>]) {
@@ -157,7 +158,7 @@ fn justified(world: &World, hold: &Hold) {
     );
     let had = world.status.high_water_mark.as_ref().is_some_and(|m| m.keys > 0);
     let empty = |ordinal: usize| world.redis(ordinal).is_none_or(|r| r.data.is_empty());
-    let all_empty = (0..world.slots.len()).all(empty);
+    let all_empty = world.slots.iter().enumerate().all(|(ordinal, _)| empty(ordinal));
     match hold {
         Hold::MasterGone { .. } => assert_eq!(world.master(), None, "{hold}"),
         Hold::DataLost { .. } => assert!(had && all_empty, "{hold}"),

@@ -26,6 +26,9 @@ use crate::model::redis::Seen;
 use crate::model::secret::Secret;
 use crate::model::timeline::Timeline;
 
+/// Places of processes whose pod was deleted by force: they live on where nobody sees them.
+pub const GHOSTS: usize = 64;
+
 /// Name of the set; its pods are `s-0`, `s-1`, ...
 pub const SET: &str = "s";
 
@@ -53,6 +56,8 @@ pub struct World {
     pub lean: bool,
     /// Writes that were answered.
     pub written: u32,
+    /// Where in the stream each write ends.
+    pub ends: BTreeMap<u32, u64>,
     /// Writes that were confirmed by as many replicas as `status.quorum.wait` asked for.
     pub confirmed: BTreeSet<u32>,
     /// Whether a process lost what its file had not flushed, or a volume was lost: then a start from a file may lack
@@ -90,6 +95,8 @@ pub struct Claim {
 /// A pod, and the process in it if it runs.
 #[derive(Clone, Debug)]
 pub struct Pod {
+    /// Ordinal in its name.
+    pub name: u32,
     pub uid: String,
     pub ip: String,
     pub node: Option<String>,
@@ -107,6 +114,8 @@ pub struct Pod {
     /// Ticks until the container is started; `None` keeps it from starting.
     pub starts_in: Option<u32>,
     pub reach: Reach,
+    /// Its stream comes one write a second.
+    pub slow: bool,
     /// What the operator's probe knows.
     pub seen: Seen,
 }
@@ -127,6 +136,8 @@ pub enum Reach {
     Operator,
     /// Nobody: its node is off the network. The process lives.
     Nobody,
+    /// Only the others of which this is so: they are on the far side of a partition, and so are some of their clients.
+    Apart,
 }
 
 impl World {
@@ -158,6 +169,7 @@ impl World {
             crash_after: None,
             lean: false,
             written: 0,
+            ends: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             files_lost: false,
             timeline: Timeline::default(),
@@ -233,8 +245,9 @@ impl World {
 
 impl Pod {
     /// A pod that was just made.
-    pub fn new(uid: String, ip: String, now: Timestamp) -> Self {
+    pub fn new(name: usize, uid: String, ip: String, now: Timestamp) -> Self {
         Self {
+            name: u32::try_from(name).unwrap(),
             uid,
             ip,
             node: None,
@@ -250,6 +263,7 @@ impl Pod {
             redis: None,
             starts_in: Some(1),
             reach: Reach::All,
+            slow: false,
             seen: Seen::Unknown {
                 since: now,
                 error: crate::model::redis::ProbeError::NotAsked,
@@ -261,7 +275,13 @@ impl Pod {
     }
 
     pub fn peers_reach(&self) -> bool {
-        !matches!(self.reach, Reach::Nobody | Reach::Operator)
+        !matches!(self.reach, Reach::Nobody | Reach::Operator | Reach::Apart)
+    }
+
+    /// Whether it and another pod reach each other.
+    pub fn peers_with(&self, other: &Self) -> bool {
+        let apart = |pod: &Self| pod.reach == Reach::Apart;
+        self.peers_reach() && other.peers_reach() || apart(self) && apart(other)
     }
 
     pub fn operator_reaches(&self) -> bool {

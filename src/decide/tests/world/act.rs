@@ -136,6 +136,7 @@ impl World {
             .ok_or(Failed)?;
         procedure(redis);
         self.cut_links();
+        self.hear();
         self.probe(names::ordinal(SET, &to.name).ok_or(Failed)? as usize);
         Ok(())
     }
@@ -145,13 +146,16 @@ impl World {
         use super::redis::{Link, Role};
         let lost: Vec<usize> = self
             .processes()
-            .filter(|(ordinal, _, redis)| {
+            .filter(|(_, pod, redis)| {
                 let Role::Follows { ip, link } = &redis.role else {
                     return false;
                 };
-                let name = names::pod(SET, *ordinal as u32);
+                let name = names::pod(SET, pod.name);
                 let may = |at| self.redis(at).is_some_and(|p: &Redis| p.links.contains_key(&name));
-                *link != Link::Down && self.at(ip).is_some_and(|at| !may(at))
+                *link != Link::Down
+                    && self
+                        .at(ip)
+                        .is_some_and(|at| !may(at) && self.pod(at).is_some_and(|p| p.peers_with(pod)))
             })
             .map(|(ordinal, ..)| ordinal)
             .collect();

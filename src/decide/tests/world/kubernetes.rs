@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::redis::Redis;
-use super::{Claim, Pod, SET, World};
+use super::{Claim, GHOSTS, Pod, SET, World};
 use crate::build::{self, acl};
 use crate::model::observed::{AppSecret, ObjectId, Trouble};
 use crate::model::plan::Object;
@@ -26,7 +26,7 @@ impl World {
         let config = template["metadata"]["annotations"][names::annotation::CONFIG_REVISION]
             .as_str()
             .map(str::to_owned);
-        for ordinal in 0..self.slots.len().max(wanted) {
+        for ordinal in 0..self.slots.len().min(GHOSTS).max(wanted) {
             let slot = self.slot(ordinal);
             match &mut slot.pod {
                 Some(pod) if pod.deleting && pod.grace > 0 && pod.redis.is_some() => pod.grace -= 1,
@@ -37,7 +37,7 @@ impl World {
                     self.claim(ordinal);
                     let uid = self.fresh("pod");
                     let ip = format!("10.0.0.{}", self.serial);
-                    let mut pod = Pod::new(uid, ip, now);
+                    let mut pod = Pod::new(ordinal, uid, ip, now);
                     (pod.revision, pod.config_revision) =
                         (crate::build::pod::revision(&self.cluster).ok(), config.clone());
                     pod.node = Some(format!("node-{ordinal}"));
@@ -121,7 +121,7 @@ impl World {
             .to_owned();
         let ready = |ordinal| self.pod(ordinal).is_some_and(|p| p.started.is_some() && !p.deleting);
         let name = |ordinal| names::pod(SET, ordinal as u32);
-        self.vip_pods = (0..self.slots.len())
+        self.vip_pods = (0..self.slots.len().min(GHOSTS))
             .filter(|o| ready(*o))
             .map(name)
             .filter(|n| *n == selected)

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::redis::{Link, Redis, Role};
-use super::{Pod, Reach, SET, World};
+use super::{GHOSTS, Pod, Reach, SET, World};
 use crate::model::observed::{ClaimFacts, Live, Member, ObjectId, Observed, PodFacts, StatefulSetFacts};
 use crate::model::redis::{
     AclUser, Aof, ConnectedReplica, Engine, Facts, Link as SeenLink, Loading, NOWHERE, ProbeError, ReplicaLink, Seen,
@@ -127,7 +127,7 @@ impl World {
 
     /// Every probe looks, but those of `except`, which are slow. Who looks first changes from second to second.
     pub fn probe_all(&mut self, except: &BTreeSet<usize>) {
-        let (pods, second) = (self.slots.len(), self.now.as_second() as usize);
+        let (pods, second) = (self.slots.len().min(GHOSTS), self.now.as_second() as usize);
         let order = (0..pods).map(|ordinal| (ordinal + second) % pods);
         for ordinal in order.filter(|o| !except.contains(o)).collect::<Vec<_>>() {
             self.probe(ordinal);
@@ -139,7 +139,9 @@ impl World {
         let (asked_at, answered_at) = (self.moment(), self.moment());
         let facts = self.facts(ordinal, asked_at, answered_at);
         self.look(ordinal, asked_at, facts);
-        let members: Vec<_> = (0..self.slots.len()).map(|ordinal| self.member(ordinal)).collect();
+        let members: Vec<_> = (0..self.slots.len().min(GHOSTS))
+            .map(|ordinal| self.member(ordinal))
+            .collect();
         let mut timeline = std::mem::take(&mut self.timeline);
         timeline.see(&self.status, &members, &self.vip_pods, self.now);
         self.timeline = timeline;
@@ -164,7 +166,7 @@ impl World {
                 let (error, eof) = match reach {
                     Reach::All | Reach::Operator | Reach::Reset => (ProbeError::Refused, true),
                     Reach::Rejected => (ProbeError::Refused, false),
-                    Reach::Peers | Reach::Nobody => (ProbeError::Timeout, false),
+                    Reach::Peers | Reach::Nobody | Reach::Apart => (ProbeError::Timeout, false),
                 };
                 let since = match &pod.seen {
                     Seen::Answers { .. } => asked_at,
@@ -233,7 +235,7 @@ impl World {
     }
 
     fn connected(&self, parent: &Pod) -> Vec<ConnectedReplica> {
-        let of = |(ordinal, _, redis): (usize, &Pod, &Redis)| {
+        let of = |(_, pod, redis): (usize, &Pod, &Redis)| {
             let Role::Follows { ip, link } = &redis.role else {
                 return None;
             };
@@ -243,7 +245,7 @@ impl World {
                 Link::Up(silent) => ("online", u64::from(*silent)),
             };
             (*ip == parent.ip).then(|| ConnectedReplica {
-                ip: names::dns(SET, "ns", &names::pod(SET, ordinal as u32)),
+                ip: names::dns(SET, "ns", &names::pod(SET, pod.name)),
                 port: names::REDIS_PORT,
                 state: state.into(),
                 offset: redis.offset,
