@@ -146,7 +146,7 @@ impl World {
 
     /// The pod object goes; the process lives on with a volume of its own, as another one is made from the claim.
     fn force_delete(&mut self, ordinal: usize) {
-        let off = |p: &Pod| matches!(p.reach, Reach::Nobody | Reach::Apart);
+        let off = |p: &Pod| matches!(p.reach, Reach::Nobody | Reach::Apart | Reach::Peers);
         if !self.pod(ordinal).is_some_and(off) {
             return;
         }

@@ -37,8 +37,8 @@ pub struct Redis {
     pub version: (u16, u16),
     /// A full resync has thrown the data away and is not complete: the file still has the old ones.
     pub flushed: bool,
-    /// When each replica, by its place, last acknowledged to this process.
-    pub heard: BTreeMap<usize, Timestamp>,
+    /// When each replica, by its pod, last acknowledged to this process.
+    pub heard: BTreeMap<String, Timestamp>,
 }
 
 /// What it follows.
@@ -167,14 +167,17 @@ impl World {
             };
             let mut heard = BTreeMap::new();
             for child in (0..self.slots.len()).filter(|child| *child != parent) {
-                let sees = self.pod(child).is_some_and(|c| c.peers_with(pod));
+                let Some(other) = self.pod(child) else { continue };
+                if !redis.links.contains_key(&names::pod(super::SET, other.name)) {
+                    continue;
+                }
                 let up = |r: &Redis| matches!(&r.role, Role::Follows { ip, link: Link::Up(_) } if *ip == pod.ip);
-                let at = match (self.redis(child).is_some_and(up), redis.heard.get(&child)) {
-                    (true, _) if sees => Some(self.now),
-                    (_, Some(at)) if !sees && self.pod(child).is_some() => Some(*at),
+                let at = match (other.redis.as_ref().is_some_and(up), redis.heard.get(&other.uid)) {
+                    (true, _) if other.peers_with(pod) => Some(self.now),
+                    (_, Some(at)) if !other.peers_with(pod) => Some(*at),
                     _ => None,
                 };
-                heard.extend(at.map(|at| (child, at)));
+                heard.extend(at.map(|at| (other.uid.clone(), at)));
             }
             if let Some(redis) = self.pod_mut(parent).and_then(|p| p.redis.as_mut()) {
                 redis.heard = heard;
