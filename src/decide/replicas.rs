@@ -274,7 +274,8 @@ fn overdue(view: &View, member: &Member) -> bool {
 
 /// Whether the replica's own history is one that the master can go on with, so that the resync is partial.
 pub(super) fn continues(child: &Facts, master: &Facts) -> bool {
-    child.replid == master.replid || master.replid2.as_ref() == Some(&child.replid)
+    let before = master.replid2.as_ref() == Some(&child.replid);
+    child.replid == master.replid || before && master.second_offset.is_some_and(|end| child.offset < end)
 }
 
 fn hangs_right(view: &View, child: &Member, child_facts: &Facts, master: &Member, facts: &Facts) -> bool {
