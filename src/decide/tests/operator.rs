@@ -114,6 +114,9 @@ fn act(world: &mut World, plan: &Plan) -> Option<bool> {
             Some(left) => *left -= 1,
             None => {}
         }
+        if std::env::var_os("TRACE").is_some() {
+            eprintln!("{} {}", world.now, super::check::say(step));
+        }
         oracle::step(world, step);
         let done = world.apply(step);
         oracle::state(world);

@@ -8,7 +8,7 @@ mod steps;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::steps::step;
-use super::world::redis::{Link, Redis};
+use super::world::redis::{Link, Redis, Role};
 use super::world::{GHOSTS, Pod, SET, World};
 use crate::api::status::Elector;
 use crate::api::{ConditionType, Reason};
@@ -98,12 +98,14 @@ pub fn state(world: &World) {
             redis.min
         );
     }
-    for (parent, _, redis) in world.processes().filter(|(.., redis)| redis.is_armed()) {
+    for (parent, host, redis) in world.processes().filter(|(.., redis)| redis.is_armed()) {
         for child in redis.heard.keys() {
-            let name = world.processes().find(|(_, pod, _)| pod.uid == *child);
-            let name = name.map(|(_, pod, _)| names::pod(SET, pod.name));
+            let follows = |r: &Redis| matches!(&r.role, Role::Follows { ip, link: Link::Up(_) } if *ip == host.ip);
+            let process = world.processes().find(|(_, pod, r)| pod.uid == *child && follows(r));
+            let Some((_, pod, _)) = process else { continue };
+            let name = names::pod(SET, pod.name);
             // A process that outlives its pod stands under the name of its successor.
-            let is = |e: &Elector| e.uid == *child || Some(&e.name) == name.as_ref();
+            let is = |e: &Elector| e.uid == *child || e.name == name;
             assert!(
                 status.electors.iter().any(is),
                 "{child} acknowledges to s-{parent} and is no elector: {:?}",

@@ -292,7 +292,7 @@ impl World {
                 };
                 (Link::Up(0), self.stream(child, parent, more))
             }
-            Link::Up(_) | Link::Down => (Link::Syncing(2), Change::Nothing),
+            Link::Up(_) | Link::Down => (Link::Syncing(1), Change::Nothing),
             Link::Syncing(0) => (Link::Up(0), self.stream(parent, parent, 0)),
             Link::Syncing(1) => (Link::Syncing(0), Change::Flush),
             Link::Syncing(ticks) => (Link::Syncing(ticks - 1), Change::Nothing),
