@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::check::is_role;
+use super::check::{is_role, say};
 use super::oracle;
 use super::world::World;
 use crate::api::status::RedisReplicaSetStatus;
@@ -108,17 +108,17 @@ fn act(world: &mut World, plan: &Plan) -> Option<bool> {
         }
         match &mut world.crash_after {
             Some(0) => {
-                world.crash_after = None;
+                world.restart_operator();
                 return None;
             }
             Some(left) => *left -= 1,
             None => {}
         }
-        if std::env::var_os("TRACE").is_some() {
-            eprintln!("{} {}", world.now, super::check::say(step));
-        }
         oracle::step(world, step);
         let done = world.apply(step);
+        if is_role(step) && done.is_ok() {
+            world.done.push(say(step));
+        }
         oracle::state(world);
         if done.is_err() {
             failed = true;

@@ -50,7 +50,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// A second in which things happen, and the operator's pass after it.
-fn live(world: &mut World, events: &[Event]) {
+pub fn live(world: &mut World, events: &[Event]) {
     events.iter().for_each(|event| world.happen(event));
     world.tick();
     oracle::state(world);
@@ -67,7 +67,7 @@ fn seconds(most: usize) -> impl Strategy<Value = Vec<Vec<Event>>> {
 }
 
 /// Everything outside is well again.
-fn heal(world: &mut World) {
+pub fn heal(world: &mut World) {
     (world.cluster.spec.paused, world.crash_after) = (false, None);
     world.heal();
 }
@@ -112,7 +112,7 @@ fn at_rest(world: &World) -> bool {
 }
 
 /// Everything is as spec asks.
-fn converged(world: &World) {
+pub fn converged(world: &World) {
     let status = &world.status;
     let master = world.master().expect("no master at rest");
     let pods = (1 + world.cluster.spec.replicas as usize).max(master + 1);
@@ -173,7 +173,7 @@ fn justified(world: &World, hold: &Hold) {
 }
 
 /// A set of each size that came to rest by itself, made once.
-fn settled(replicas: i32) -> World {
+pub fn settled(replicas: i32) -> World {
     static WORLDS: OnceLock<Vec<World>> = OnceLock::new();
     let make = |replicas| {
         let mut world = World::lean(replicas);

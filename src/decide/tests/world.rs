@@ -52,6 +52,8 @@ pub struct World {
     pub unknown_directives: Vec<String>,
     /// The operator's process ends after this many more steps.
     pub crash_after: Option<usize>,
+    /// Role steps that were done, in words.
+    pub done: Vec<String>,
     /// Of the objects there are only the StatefulSet and the VIP, and of these only what roles depend on.
     pub lean: bool,
     /// Writes that were answered.
@@ -167,6 +169,7 @@ impl World {
             refused: BTreeMap::new(),
             unknown_directives: Vec::new(),
             crash_after: None,
+            done: Vec::new(),
             lean: false,
             written: 0,
             ends: BTreeMap::new(),
@@ -195,6 +198,15 @@ impl World {
             self.slots.resize_with(ordinal + 1, Slot::default);
         }
         &mut self.slots[ordinal]
+    }
+
+    /// A new process of the operator knows nothing of what the one before saw.
+    pub fn restart_operator(&mut self) {
+        (self.crash_after, self.timeline) = (None, Timeline::default());
+        let now = self.now;
+        for pod in self.slots.iter_mut().filter_map(|slot| slot.pod.as_mut()) {
+            pod.seen = unseen(now);
+        }
     }
 
     pub fn pod(&self, ordinal: usize) -> Option<&Pod> {
@@ -243,6 +255,17 @@ impl World {
     }
 }
 
+/// What is known of a pod before the first look.
+fn unseen(now: Timestamp) -> Seen {
+    Seen::Unknown {
+        since: now,
+        error: crate::model::redis::ProbeError::NotAsked,
+        eof: false,
+        last: None,
+        offsets: Arc::default(),
+    }
+}
+
 impl Pod {
     /// A pod that was just made.
     pub fn new(name: usize, uid: String, ip: String, now: Timestamp) -> Self {
@@ -264,13 +287,7 @@ impl Pod {
             starts_in: Some(1),
             reach: Reach::All,
             slow: false,
-            seen: Seen::Unknown {
-                since: now,
-                error: crate::model::redis::ProbeError::NotAsked,
-                eof: false,
-                last: None,
-                offsets: Arc::default(),
-            },
+            seen: unseen(now),
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::redis::{Link, Redis, Role};
 use super::{GHOSTS, Pod, Reach, SET, World};
-use crate::model::observed::{ClaimFacts, Live, Member, ObjectId, Observed, PodFacts, StatefulSetFacts};
+use crate::model::observed::{ClaimFacts, Live, Member, ObjectId, Observed, PodFacts, StatefulSetFacts, Trouble};
 use crate::model::redis::{
     AclUser, Aof, ConnectedReplica, Engine, Facts, Link as SeenLink, Loading, NOWHERE, ProbeError, ReplicaLink, Seen,
     Version,
@@ -74,10 +74,7 @@ impl World {
                 zone: None,
                 deleting: p.deleting,
                 started: p.started,
-                terminated: p.redis.is_none()
-                    && p.started.is_none()
-                    && p.seen.last_facts().is_some()
-                    && p.trouble.is_some(),
+                terminated: p.redis.is_none() && matches!(p.trouble, Some(Trouble::Terminated(_))),
                 trouble: p.trouble.clone(),
                 revision: p.revision.clone(),
                 config_revision: p.config_revision.clone(),

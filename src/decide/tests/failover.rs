@@ -1,0 +1,280 @@
+//! Changes of the master as stories: what befalls a set, second by second, and what is done about it.
+
+use super::random::{converged, heal, live, settled};
+use super::world::{Event, Reach, World};
+use crate::decide::roles;
+use crate::decide::view::View;
+
+/// A set at rest that has one confirmed write.
+fn story(replicas: i32) -> World {
+    let mut world = settled(replicas);
+    live(&mut world, &[Event::Write]);
+    live(&mut world, &[]);
+    assert!(world.confirmed.contains(&world.written) || replicas == 0);
+    world.done.clear();
+    world
+}
+
+fn seconds(world: &mut World, count: usize) {
+    (0..count).for_each(|_| live(world, &[]));
+}
+
+/// What was done since the last question.
+#[track_caller]
+fn done(world: &mut World, steps: &[&str]) {
+    assert_eq!(std::mem::take(&mut world.done), steps);
+}
+
+/// Why the work on roles does not go on.
+fn hold(world: &World) -> String {
+    let observed = world.observe();
+    let view = View::new(&world.cluster, &observed, world.now);
+    roles::decide(&view, &[])
+        .hold
+        .map_or(String::new(), |hold| hold.to_string())
+}
+
+fn kill(pod: usize, back: u32) -> Event {
+    Event::Kill { pod, tail: false, back }
+}
+
+fn reach(pod: usize, reach: Reach) -> Event {
+    Event::Reach { pod, reach }
+}
+
+/// Everything that was written and confirmed is there, and everybody follows one master.
+fn ends_well(world: &mut World) {
+    heal(world);
+    seconds(world, 30);
+    converged(world);
+}
+
+/// The story ends the same whichever step the operator dies at.
+fn whenever_the_operator_dies(replicas: i32, tell: impl Fn(&mut World)) {
+    for after in 0..24 {
+        let mut world = story(replicas);
+        world.crash_after = Some(after);
+        tell(&mut world);
+        let written = world.confirmed.clone();
+        ends_well(&mut world);
+        let master = world.master().and_then(|o| world.redis(o)).unwrap();
+        assert!(written.iter().all(|w| master.data.contains(w)), "crash after {after}");
+        assert!(
+            world.status.failovers.len() <= 1,
+            "crash after {after}: {:?}",
+            world.status.failovers
+        );
+    }
+}
+
+#[test]
+fn a_killed_master_is_replaced_and_returns_as_a_replica() {
+    let mut world = story(2);
+    live(&mut world, &[kill(0, 3)]);
+    done(&mut world, &[]);
+    seconds(&mut world, 3);
+    done(&mut world, &[]);
+    ends_well(&mut world);
+    done(&mut world, &[]);
+}
+
+#[test]
+fn with_one_of_two_replicas_dead_before_the_other_takes_over() {
+    let mut world = story(2);
+    live(&mut world, &[kill(1, 60)]);
+    seconds(&mut world, 3);
+    live(&mut world, &[Event::Write]);
+    done(&mut world, &[]);
+    live(&mut world, &[kill(0, 3)]);
+    seconds(&mut world, 2);
+    done(&mut world, &[]);
+    ends_well(&mut world);
+}
+
+#[test]
+fn an_unreachable_master_is_replaced_after_the_votes_and_the_time_in_which_it_fences_itself() {
+    let mut world = story(2);
+    live(&mut world, &[reach(0, Reach::Nobody)]);
+    seconds(&mut world, 3);
+    done(&mut world, &[]);
+    assert_eq!(hold(&world), "");
+    seconds(&mut world, 5);
+    done(&mut world, &[]);
+    ends_well(&mut world);
+    done(&mut world, &[]);
+}
+
+#[test]
+fn a_master_that_a_replica_hears_is_not_replaced() {
+    let mut world = story(2);
+    live(&mut world, &[reach(0, Reach::Peers)]);
+    seconds(&mut world, 30);
+    done(&mut world, &[]);
+    assert_eq!(hold(&world), "");
+    ends_well(&mut world);
+    done(&mut world, &[]);
+}
+
+#[test]
+fn without_a_minimum_nothing_ends_the_writes_of_a_silent_master() {
+    let mut world = story(1);
+    live(&mut world, &[reach(0, Reach::Nobody)]);
+    seconds(&mut world, 30);
+    done(&mut world, &[]);
+    assert_eq!(hold(&world), "");
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_master_that_is_back_during_the_wait_keeps_its_role() {
+    let mut world = story(2);
+    live(&mut world, &[reach(0, Reach::Nobody)]);
+    seconds(&mut world, 3);
+    world.done.clear();
+    live(&mut world, &[reach(0, Reach::All)]);
+    seconds(&mut world, 2);
+    done(&mut world, &[]);
+    assert_eq!((world.status.epoch, &world.status.operation), (Some(1), &None));
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_silent_master_with_a_silent_replica_beside_it_is_not_replaced() {
+    let mut world = story(2);
+    live(&mut world, &[reach(0, Reach::Apart), reach(2, Reach::Apart)]);
+    (0..20).for_each(|_| live(&mut world, &[Event::WriteToAll]));
+    done(&mut world, &[]);
+    assert_eq!(hold(&world), "");
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_replica_that_is_behind_never_wins() {
+    let mut world = story(2);
+    live(&mut world, &[Event::Slow { pod: 1, slow: true }, Event::Write]);
+    live(&mut world, &[Event::Write]);
+    live(&mut world, &[Event::Write, Event::Write, Event::Write, kill(0, 3)]);
+    seconds(&mut world, 3);
+    done(&mut world, &[]);
+    ends_well(&mut world);
+}
+
+/// Two replicas hold what is confirmed, one of them becomes master and the others follow it by a partial resync, which
+/// gives them its id before its data.
+#[test]
+fn an_id_that_was_taken_on_before_the_data_is_no_position() {
+    let mut world = story(4);
+    for pod in [3, 4] {
+        live(&mut world, &[Event::Slow { pod, slow: true }]);
+    }
+    let many = vec![Event::Write; 6];
+    live(&mut world, &many);
+    live(&mut world, &[reach(0, Reach::Nobody)]);
+    seconds(&mut world, 7);
+    assert_eq!(world.master(), Some(1));
+    let lost = world.master().unwrap();
+    live(&mut world, &[kill(lost, 40)]);
+    seconds(&mut world, 6);
+    assert_eq!(world.master(), Some(2), "{:?}", world.done);
+    ends_well(&mut world);
+}
+
+/// A replica in its first full resync has no vote, and a file that lost its tail is no source while others have votes.
+#[test]
+fn a_learner_does_not_vote() {
+    let mut world = story(2);
+    live(
+        &mut world,
+        &[Event::Kill {
+            pod: 1,
+            tail: true,
+            back: 0,
+        }],
+    );
+    while world.redis(1).is_none_or(|r| r.link().is_none()) {
+        seconds(&mut world, 1);
+    }
+    live(&mut world, &[kill(0, 1)]);
+    assert_eq!(hold(&world), "");
+    world.done.clear();
+    seconds(&mut world, 4);
+    done(&mut world, &[]);
+    ends_well(&mut world);
+}
+
+/// A full resync throws the data away and keeps the id: what is left is no position.
+#[test]
+fn a_vote_of_a_replica_whose_full_resync_was_cut_off_does_not_count() {
+    let mut world = story(2);
+    // s-2 sees nothing of a write that s-1 confirms.
+    live(&mut world, &[reach(2, Reach::Operator)]);
+    live(&mut world, &[Event::Write]);
+    seconds(&mut world, 2);
+    assert!(world.confirmed.contains(&world.written));
+    let redis = world.pod_mut(1).unwrap().redis.as_mut().unwrap();
+    (redis.data, redis.offset, redis.flushed) = (Vec::new(), 0, true);
+    redis.role = crate::decide::tests::world::redis::Role::Follows {
+        ip: "10.9.9.9".into(),
+        link: crate::decide::tests::world::redis::Link::Down,
+    };
+    live(&mut world, &[kill(0, 5), reach(2, Reach::All)]);
+    seconds(&mut world, 3);
+    assert_eq!(world.master(), Some(0), "{:?}", world.done);
+    assert_eq!(hold(&world), "");
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_master_whose_pod_is_deleted_hands_over_without_a_loss() {
+    let mut world = story(2);
+    live(&mut world, &[Event::Write, Event::DeletePod { pod: 0 }]);
+    seconds(&mut world, 3);
+    done(&mut world, &[]);
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_target_that_dies_before_it_holds_everything_gives_the_role_back() {
+    let mut world = story(2);
+    live(
+        &mut world,
+        &[Event::Slow { pod: 1, slow: true }, Event::Slow { pod: 2, slow: true }],
+    );
+    let many = vec![Event::Write; 3];
+    live(
+        &mut world,
+        &[&many[..], &[Event::DeletePod { pod: 0 }, Event::Crash { after: 2 }]].concat(),
+    );
+    live(&mut world, &[kill(1, 30), kill(2, 30)]);
+    seconds(&mut world, 2);
+    done(&mut world, &[]);
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_failover_ends_the_same_whenever_the_operator_dies() {
+    whenever_the_operator_dies(2, |world| {
+        live(world, &[kill(0, 3)]);
+        seconds(world, 3);
+    });
+    whenever_the_operator_dies(4, |world| {
+        live(world, &[Event::Write, kill(0, 30)]);
+        seconds(world, 3);
+    });
+}
+
+#[test]
+fn an_unreachable_master_is_replaced_once_whenever_the_operator_dies() {
+    whenever_the_operator_dies(2, |world| {
+        live(world, &[reach(0, Reach::Nobody)]);
+        (0..12).for_each(|_| live(world, &[Event::WriteToAll]));
+    });
+}
+
+#[test]
+fn a_switchover_ends_the_same_whenever_the_operator_dies() {
+    whenever_the_operator_dies(2, |world| {
+        live(world, &[Event::Write, Event::DeletePod { pod: 0 }]);
+        seconds(world, 3);
+    });
+}
