@@ -71,11 +71,30 @@ fn whenever_the_operator_dies(replicas: i32, tell: impl Fn(&mut World)) {
 fn a_killed_master_is_replaced_and_returns_as_a_replica() {
     let mut world = story(2);
     live(&mut world, &[kill(0, 3)]);
-    done(&mut world, &[]);
+    done(
+        &mut world,
+        &[
+            "fence s-1",
+            "fence s-2",
+            "record s-1 takes over (ProcessDied, ConnectionRefused), at most 4 bytes lost",
+            "bare s-1",
+            "arm s-1 min=1 epoch=2",
+            "attach s-2 to s-1 epoch=2",
+            "record lineage repl23 begins at 22",
+        ],
+    );
     seconds(&mut world, 3);
-    done(&mut world, &[]);
+    done(
+        &mut world,
+        &[
+            "record electors: s-0 is dead and leaves",
+            "record s-1 serves, and the VIP leads to it",
+            "record electors: s-0 enters",
+            "attach s-0 to s-1 epoch=2",
+        ],
+    );
     ends_well(&mut world);
-    done(&mut world, &[]);
+    done(&mut world, &["record electors: s-0 holds everything"]);
 }
 
 #[test]
@@ -84,10 +103,23 @@ fn with_one_of_two_replicas_dead_before_the_other_takes_over() {
     live(&mut world, &[kill(1, 60)]);
     seconds(&mut world, 3);
     live(&mut world, &[Event::Write]);
-    done(&mut world, &[]);
+    done(&mut world, &["record electors: s-1 is dead and leaves"]);
     live(&mut world, &[kill(0, 3)]);
     seconds(&mut world, 2);
-    done(&mut world, &[]);
+    done(
+        &mut world,
+        &[
+            "fence s-2",
+            "record s-2 takes over (ProcessDied, ConnectionRefused), at most 5 bytes lost",
+            "bare s-2",
+            "arm s-2 min=1 epoch=2",
+            "record lineage repl23 begins at 28",
+            "record electors: s-0 is dead and leaves",
+            "record s-2 serves, and the VIP leads to it",
+            "record wait 1, min-replicas-to-write 0: the missing replicas are dead or answered fenced",
+            "arm s-2 min=0 epoch=2",
+        ],
+    );
     ends_well(&mut world);
 }
 
@@ -96,12 +128,17 @@ fn an_unreachable_master_is_replaced_after_the_votes_and_the_time_in_which_it_fe
     let mut world = story(2);
     live(&mut world, &[reach(0, Reach::Nobody)]);
     seconds(&mut world, 3);
-    done(&mut world, &[]);
-    assert_eq!(hold(&world), "");
+    let vote = "record s-0 is to be replaced (Unreachable); its replicas vote";
+    done(&mut world, &[vote, "fence s-1", "fence s-2"]);
+    assert!(
+        hold(&world).starts_with("s-0 may take writes until"),
+        "{}",
+        hold(&world)
+    );
     seconds(&mut world, 5);
-    done(&mut world, &[]);
+    done(&mut world, &["?5"]);
     ends_well(&mut world);
-    done(&mut world, &[]);
+    done(&mut world, &["?6"]);
 }
 
 #[test]
@@ -110,7 +147,8 @@ fn a_master_that_a_replica_hears_is_not_replaced() {
     live(&mut world, &[reach(0, Reach::Peers)]);
     seconds(&mut world, 30);
     done(&mut world, &[]);
-    assert_eq!(hold(&world), "");
+    let path = "s-1, s-2 hear the master: the operator's own path to it is broken";
+    assert_eq!(hold(&world), path);
     ends_well(&mut world);
     done(&mut world, &[]);
 }
@@ -121,7 +159,11 @@ fn without_a_minimum_nothing_ends_the_writes_of_a_silent_master() {
     live(&mut world, &[reach(0, Reach::Nobody)]);
     seconds(&mut world, 30);
     done(&mut world, &[]);
-    assert_eq!(hold(&world), "");
+    assert!(
+        hold(&world).contains("with min-replicas-to-write 0 nothing ends its writes"),
+        "{}",
+        hold(&world)
+    );
     ends_well(&mut world);
 }
 
@@ -133,7 +175,12 @@ fn a_master_that_is_back_during_the_wait_keeps_its_role() {
     world.done.clear();
     live(&mut world, &[reach(0, Reach::All)]);
     seconds(&mut world, 2);
-    done(&mut world, &[]);
+    let withdrawn = [
+        "record s-0 answers again, the Failover is withdrawn",
+        "attach s-1 to s-0 epoch=1",
+        "attach s-2 to s-0 epoch=1",
+    ];
+    done(&mut world, &withdrawn);
     assert_eq!((world.status.epoch, &world.status.operation), (Some(1), &None));
     ends_well(&mut world);
 }
@@ -144,7 +191,8 @@ fn a_silent_master_with_a_silent_replica_beside_it_is_not_replaced() {
     live(&mut world, &[reach(0, Reach::Apart), reach(2, Reach::Apart)]);
     (0..20).for_each(|_| live(&mut world, &[Event::WriteToAll]));
     done(&mut world, &[]);
-    assert_eq!(hold(&world), "");
+    let loose = "s-0 is silent, and s-2 may still replicate from it: fewer than 1 are allowed";
+    assert_eq!(hold(&world), loose);
     ends_well(&mut world);
 }
 
@@ -153,9 +201,10 @@ fn a_replica_that_is_behind_never_wins() {
     let mut world = story(2);
     live(&mut world, &[Event::Slow { pod: 1, slow: true }, Event::Write]);
     live(&mut world, &[Event::Write]);
-    live(&mut world, &[Event::Write, Event::Write, Event::Write, kill(0, 3)]);
+    live(&mut world, &[Event::Write, Event::Write, Event::Write]);
+    live(&mut world, &[kill(0, 3)]);
     seconds(&mut world, 3);
-    done(&mut world, &[]);
+    assert_eq!(world.master(), Some(2), "{:?}", world.done);
     ends_well(&mut world);
 }
 
@@ -195,10 +244,10 @@ fn a_learner_does_not_vote() {
         seconds(&mut world, 1);
     }
     live(&mut world, &[kill(0, 1)]);
-    assert_eq!(hold(&world), "");
+    assert!(hold(&world).starts_with("1 of 2 electors read"), "{}", hold(&world));
     world.done.clear();
-    seconds(&mut world, 4);
-    done(&mut world, &[]);
+    seconds(&mut world, 16);
+    done(&mut world, &["?7"]);
     ends_well(&mut world);
 }
 
@@ -220,7 +269,7 @@ fn a_vote_of_a_replica_whose_full_resync_was_cut_off_does_not_count() {
     live(&mut world, &[kill(0, 5), reach(2, Reach::All)]);
     seconds(&mut world, 3);
     assert_eq!(world.master(), Some(0), "{:?}", world.done);
-    assert_eq!(hold(&world), "");
+    assert!(hold(&world).starts_with("1 of 2 electors read"), "{}", hold(&world));
     ends_well(&mut world);
 }
 
@@ -229,7 +278,20 @@ fn a_master_whose_pod_is_deleted_hands_over_without_a_loss() {
     let mut world = story(2);
     live(&mut world, &[Event::Write, Event::DeletePod { pod: 0 }]);
     seconds(&mut world, 3);
-    done(&mut world, &[]);
+    done(
+        &mut world,
+        &[
+            "record switchover to s-1 (PodDeleted)",
+            "fence s-0",
+            "record s-1 holds everything and takes over (PodDeleted)",
+            "bare s-1",
+            "arm s-1 min=1 epoch=2",
+            "attach s-2 to s-1 epoch=2",
+            "record lineage repl23 begins at 24",
+            "record s-1 serves, and the VIP leads to it",
+        ],
+    );
+    assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, 0);
     ends_well(&mut world);
 }
 
@@ -247,7 +309,12 @@ fn a_target_that_dies_before_it_holds_everything_gives_the_role_back() {
     );
     live(&mut world, &[kill(1, 30), kill(2, 30)]);
     seconds(&mut world, 2);
-    done(&mut world, &[]);
+    let back = [
+        "record switchover to s-1 (PodDeleted)",
+        "fence s-0",
+        "record Grant of s-0 in epoch 2 (Restarted)",
+    ];
+    done(&mut world, &back);
     ends_well(&mut world);
 }
 
