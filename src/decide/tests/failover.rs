@@ -139,7 +139,7 @@ fn an_unreachable_master_is_replaced_after_the_votes_and_the_time_in_which_it_fe
     done(
         &mut world,
         &[
-            "record s-1 takes over (Unreachable, FenceTimeElapsed), at most 4 bytes lost",
+            "record s-1 takes over (Unreachable, FenceTimeElapsed), at most 20 bytes lost",
             "bare s-1",
             "arm s-1 min=1 epoch=2",
             "attach s-2 to s-1 epoch=2",

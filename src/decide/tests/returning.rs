@@ -175,7 +175,7 @@ fn an_empty_master_is_not_granted_while_a_replica_holds_more_of_its_lineage_than
     for harmless in ["keys=1 offset=100", "keys=0 offset=101"] {
         assert_eq!(
             after_the_wait(harmless).0,
-            ["record Grant of s-0 in epoch 4 (Restarted)"]
+            ["record Grant of s-0 in epoch 4 (ColdStart)"]
         );
     }
 }
