@@ -83,6 +83,22 @@ impl Set {
         })
     }
 
+    /// Waits until the set is Ready and could lose its master: each pod is an elector that holds everything.
+    ///
+    /// # Errors
+    /// After `limit`.
+    pub fn wait_redundant(&self, limit: Duration) -> Outcome {
+        let what = format!("{}/{} to be Ready, every pod an elector", self.namespace, self.name);
+        until(what, limit, || {
+            let object = self.object()?;
+            let electors = object["status"]["electors"].as_array().map_or(&[][..], Vec::as_slice);
+            let voting = electors.iter().filter(|elector| elector["learner"] != true).count();
+            let all = self.pods()?.len();
+            let shown = format!("{voting} electors of {all} pods; {}", summary(&object));
+            Ok(Look::when(crate::set::is_ready(&object) && voting == all, shown))
+        })
+    }
+
     /// Status's epoch.
     ///
     /// # Errors

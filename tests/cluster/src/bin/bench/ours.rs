@@ -48,11 +48,11 @@ impl Ours {
 
     pub fn round(&self, fault: Fault, round: u32) -> Outcome<Measured> {
         let set = &self.set;
-        set.wait_ready(READY)?;
         fault.prepare(
             set,
             &format!("prepare-{}-{round}", fault.name().replace([' ', ','], "")),
         )?;
+        set.wait_redundant(READY)?;
         let (master, epoch, before) = (set.master()?, set.epoch()?, set.full_resyncs()?);
         let load = Load::start(&self.connect(), set.quorum()?)?;
         let struck = Stamp::now();
@@ -63,7 +63,7 @@ impl Ours {
         changed?;
         load.wait_served(READY)?;
         let reports = set.wait_reports_after(epoch, READY)?;
-        set.wait_ready(READY)?;
+        set.wait_redundant(READY)?;
         Operator::new(&set.cluster).wait_leader(READY)?;
         let report = reports.last().context("no report")?;
         ensure!(report.to == set.master()?, "the last report names {}", report.to);
