@@ -112,6 +112,38 @@ pub fn nothing_lost(writes: &[Write], there: &BTreeSet<u64>, excused: &[Span]) -
     }
 }
 
+/// Every write that enough replicas confirmed is there, whatever happened.
+pub fn no_confirmed_write_lost(writes: &[Write], there: &BTreeSet<u64>) -> Findings {
+    let lost: Vec<_> = writes
+        .iter()
+        .filter(|write| write.confirmed && !there.contains(&write.number))
+        .collect();
+    match lost.first() {
+        None => Findings::new(),
+        Some(first) => vec![format!(
+            "{} writes confirmed by WAIT are lost, the first is {} of {:?}",
+            lost.len(),
+            first.number,
+            first.span.ended.0
+        )],
+    }
+}
+
+/// Acknowledged writes that are missing are no more than the reports say at most: `reported` bytes for writes of at
+/// least `smallest` bytes each in the replication stream.
+pub fn losses_are_reported(writes: &[Write], there: &BTreeSet<u64>, reported: u64, smallest: u64) -> Findings {
+    let lost = writes
+        .iter()
+        .filter(|write| write.end == End::Ok && !there.contains(&write.number))
+        .count() as u64;
+    if lost * smallest <= reported {
+        return Findings::new();
+    }
+    vec![format!(
+        "{lost} acknowledged writes of at least {smallest} bytes are lost, {reported} bytes were reported"
+    )]
+}
+
 /// Nothing is there that was refused or never written.
 pub fn nothing_resurrected(writes: &[Write], there: &BTreeSet<u64>) -> Findings {
     let possible: BTreeSet<_> = writes
@@ -201,7 +233,19 @@ mod tests {
             number,
             span: span(ended.saturating_sub(1), ended),
             end,
+            confirmed: false,
         }
+    }
+
+    #[test]
+    fn a_confirmed_write_may_never_be_missing_an_acknowledged_one_if_it_was_reported() {
+        let mut writes = [write(1, 10, End::Ok), write(2, 20, End::Ok), write(3, 30, End::Ok)];
+        writes[1].confirmed = true;
+        let there = BTreeSet::from([2]);
+        assert!(no_confirmed_write_lost(&writes, &there).is_empty());
+        assert!(losses_are_reported(&writes, &there, 80, 40).is_empty());
+        assert_eq!(losses_are_reported(&writes, &there, 79, 40).len(), 1);
+        assert_eq!(no_confirmed_write_lost(&writes, &BTreeSet::from([1, 3])).len(), 1);
     }
 
     #[test]

@@ -17,8 +17,54 @@ pub const NUMBERS: &str = "numbers";
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
-/// After a failure, so that a refused connection is not tried thousands of times.
-const AFTER_FAILURE: Duration = Duration::from_millis(20);
+
+/// How a client works.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// After a write.
+    pub pause: Duration,
+    /// After a failure, so that a refused connection is not tried thousands of times.
+    pub after_failure: Duration,
+    /// Longest for a connection.
+    pub connect: Duration,
+    /// Longest for an answer.
+    pub answer: Duration,
+    /// Replicas that are to confirm each write (WAIT); 0 for a client that does not ask.
+    pub wait: i64,
+}
+
+impl Manner {
+    /// An ordinary application that writes about every `pause`.
+    #[must_use]
+    pub fn patient(pause: Duration) -> Self {
+        Self {
+            pause,
+            after_failure: pause.max(Duration::from_millis(20)),
+            connect: CONNECT,
+            answer: ANSWER,
+            wait: 0,
+        }
+    }
+
+    /// One that gives up after 150 ms and tries again at once: it sees how long nobody takes writes, also when a
+    /// connection is answered by silence.
+    #[must_use]
+    pub fn impatient(pause: Duration) -> Self {
+        Self {
+            pause,
+            after_failure: Duration::from_millis(2),
+            connect: Duration::from_millis(150),
+            answer: Duration::from_millis(150),
+            wait: 0,
+        }
+    }
+
+    /// The same, waiting for this many replicas after each write.
+    #[must_use]
+    pub fn confirmed_by(self, wait: i64) -> Self {
+        Self { wait, ..self }
+    }
+}
 
 /// Where to connect and as whom.
 #[derive(Clone)]
@@ -46,15 +92,24 @@ impl Login {
     /// # Errors
     /// If nobody answers there or the login is refused.
     pub fn connect(&self) -> Result<Connection, RedisError> {
-        let user = RedisConnectionInfo::default()
-            .set_username(&self.user)
-            .set_password(&self.password);
-        let info = (self.host.as_str(), 6379)
+        self.connect_within(6379, CONNECT, ANSWER)
+    }
+
+    /// The same at a port and with other deadlines. An empty user is none.
+    ///
+    /// # Errors
+    /// As [`Login::connect`].
+    pub fn connect_within(&self, port: u16, connect: Duration, answer: Duration) -> Result<Connection, RedisError> {
+        let mut user = RedisConnectionInfo::default();
+        if !self.user.is_empty() {
+            user = user.set_username(&self.user).set_password(&self.password);
+        }
+        let info = (self.host.as_str(), port)
             .into_connection_info()?
             .set_redis_settings(user);
-        let connection = redis::Client::open(info)?.get_connection_with_timeout(CONNECT)?;
-        connection.set_read_timeout(Some(ANSWER))?;
-        connection.set_write_timeout(Some(ANSWER))?;
+        let connection = redis::Client::open(info)?.get_connection_with_timeout(connect)?;
+        connection.set_read_timeout(Some(answer))?;
+        connection.set_write_timeout(Some(answer))?;
         Ok(connection)
     }
 
@@ -97,18 +152,31 @@ impl Writer {
     /// Writes about every `pause` into `history`.
     #[must_use]
     pub fn start(login: Login, history: History, pause: Duration) -> Self {
+        let manner = Manner::patient(pause);
+        Self::start_as(manner, history, move || {
+            login.connect_within(6379, manner.connect, manner.answer)
+        })
+    }
+
+    /// The same in another manner, and with its own way to connect: it connects anew after every failure.
+    #[must_use]
+    pub fn start_as(
+        manner: Manner,
+        history: History,
+        connect: impl Fn() -> Result<Connection, RedisError> + Send + 'static,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&stop);
         let first = WRITERS.fetch_add(1, Ordering::Relaxed) * NUMBERS_OF_A_WRITER;
         let thread = thread::spawn(move || {
-            let mut connection = None;
+            let mut held = None;
             let mut numbers = first..;
             while !seen.load(Ordering::Relaxed) {
                 let Some(number) = numbers.next() else { break };
-                let write = write(&login, &mut connection, number);
+                let write = write(manner, &connect, &mut held, number);
                 let failed = write.end != End::Ok;
                 history.events().writes.push(write);
-                thread::sleep(if failed { AFTER_FAILURE.max(pause) } else { pause });
+                thread::sleep(if failed { manner.after_failure } else { manner.pause });
             }
         });
         Self { stop, thread }
@@ -124,40 +192,55 @@ impl Writer {
     }
 }
 
-fn write(login: &Login, connection: &mut Option<Connection>, number: u64) -> Write {
+fn write(
+    manner: Manner,
+    connect: &impl Fn() -> Result<Connection, RedisError>,
+    held: &mut Option<Connection>,
+    number: u64,
+) -> Write {
     let begun = Stamp::now();
-    let end = attempt(login, connection, number);
-    if matches!(end, End::Unknown(_)) {
-        *connection = None;
-    }
+    let end = attempt(connect, held, number);
     let ended = Stamp::now();
+    let confirmed = end == End::Ok && manner.wait > 0 && confirm(manner, held);
     Write {
         number,
         span: Span { begun, ended },
         end,
+        confirmed,
     }
 }
 
-fn attempt(login: &Login, held: &mut Option<Connection>, number: u64) -> End {
+/// Every end but [`End::Ok`] costs the connection: a server that has lost its role may keep it, and an answer that
+/// comes late would be taken for that of the next write.
+fn attempt(connect: &impl Fn() -> Result<Connection, RedisError>, held: &mut Option<Connection>, number: u64) -> End {
     let connection = match held {
         Some(connection) => connection,
         // The number was not sent yet.
-        None => match login.connect() {
+        None => match connect() {
             Ok(connection) => held.insert(connection),
             Err(error) => return End::Fail(format!("connect: {error}")),
         },
     };
-    match redis::cmd("SADD").arg(NUMBERS).arg(number).query::<u64>(connection) {
-        Ok(1) => End::Ok,
+    let end = match redis::cmd("SADD").arg(NUMBERS).arg(number).query::<u64>(connection) {
+        Ok(1) => return End::Ok,
         Ok(_) => End::Fail(format!("{number} was there before it was written")),
-        Err(error) if error.code().is_some() => {
-            let reply = error.to_string();
-            // A server that has lost its role may keep the connection: connect again, as client libraries do.
-            *held = None;
-            End::Fail(reply)
-        }
+        Err(error) if error.code().is_some() => End::Fail(error.to_string()),
         Err(error) => End::Unknown(error.to_string()),
+    };
+    *held = None;
+    end
+}
+
+/// Whether the replicas say within two thirds of the answer's deadline that they have the last write.
+fn confirm(manner: Manner, held: &mut Option<Connection>) -> bool {
+    let Some(connection) = held else { return false };
+    let limit = manner.answer.as_millis() * 2 / 3;
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+    let confirmed = redis::cmd("WAIT").arg(manner.wait).arg(limit).query::<i64>(connection);
+    if confirmed.is_err() {
+        *held = None;
     }
+    confirmed.is_ok_and(|replicas| replicas >= manner.wait)
 }
 
 /// Counts of a stretch of writes.

@@ -52,6 +52,8 @@ pub struct Write {
     pub span: Span,
     /// How it ended.
     pub end: End,
+    /// Whether as many replicas as the client asked for (WAIT) said that they have it.
+    pub confirmed: bool,
 }
 
 /// What a pod answered to a write of the application's user that came to it directly.

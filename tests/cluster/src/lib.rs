@@ -1,6 +1,7 @@
 //! Tests of the operator on the testbed: a real Kubernetes, the chart, clients through the VIP, faults from outside.
 //!
 //! - [`scene`]: a test's namespace; [`cluster`], [`kubernetes`], [`set`], [`operator`]: what it asks and tells the cluster
+//! - [`failover`]: what status tells of changes of the master, how one is asked for, and the servers' own counts
 //! - [`client`], [`observer`]: what runs beside a test and writes a [`history`]
 //! - [`checkers`]: what must hold of a history; pure
 //! - [`bad_input`]: manifests that a person may get wrong
@@ -15,6 +16,7 @@ pub mod bad_input;
 pub mod checkers;
 pub mod client;
 pub mod cluster;
+pub mod failover;
 pub mod failure;
 pub mod history;
 pub mod kubernetes;

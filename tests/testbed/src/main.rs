@@ -69,6 +69,13 @@ enum Verb {
         /// The directory; made if it is missing.
         directory: PathBuf,
     },
+    /// Measure the operator on the running cluster: `bench failover --help`. The program is `bench` of tests/cluster.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What to measure, and its options.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Try the testbed's promises on a testbed of its own, beside the one that may be up.
     Selftest,
     /// Do something to a node.
@@ -139,6 +146,7 @@ fn run(verb: Verb) -> Result<()> {
         }
         Verb::Logs { component, follow } => logs(component.as_deref(), follow),
         Verb::Collect { directory } => Testbed::attach()?.collect(&directory),
+        Verb::Bench { arguments } => bench(arguments),
         Verb::Selftest => selftest::run(),
         Verb::Node { name, action } => node(&name, action),
     }
@@ -156,6 +164,22 @@ fn exec(words: &[String]) -> Result<()> {
         path: words[0].clone().into(),
         source,
     })
+}
+
+/// The program is built here, with a network, and run in the cluster's, where the VIP is.
+fn bench(arguments: Vec<String>) -> Result<()> {
+    let io = |source| Error::Io {
+        what: "run",
+        path: "cargo".into(),
+        source,
+    };
+    let package = ["--quiet", "--locked", "--package", "cluster-tests", "--bin", "bench"];
+    let built = Command::new("cargo").arg("build").args(package).status().map_err(io)?;
+    if !built.success() {
+        return Err(Error::Unsuitable("the benchmark could not be built".into()));
+    }
+    let run = ["cargo", "run", "--offline"].into_iter().chain(package).chain(["--"]);
+    exec(&run.map(str::to_owned).chain(arguments).collect::<Vec<_>>())
 }
 
 fn logs(component: Option<&str>, follow: bool) -> Result<()> {

@@ -5,6 +5,7 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::command::sh;
 use crate::error::{At, Error, Result};
 use crate::kubectl;
 use crate::places::Places;
@@ -58,6 +59,33 @@ fn server(all: &[Process]) -> Option<i32> {
 /// If it is gone.
 pub fn signal(pid: i32, signal: Signal) -> Result<()> {
     kill(Pid::from_raw(pid), signal).at("signal", format!("/proc/{pid}"))
+}
+
+/// Drops what passes between a pod and each of `addresses`, in both directions; between it and everybody if there is
+/// none. The rules live in the pod's own network and go with it.
+pub(crate) fn cut(places: &Places, namespace: &str, pod: &str, addresses: &[String]) -> Result<()> {
+    if addresses.is_empty() {
+        filter(places, namespace, pod, "-I INPUT ! -i lo -j DROP")?;
+        return filter(places, namespace, pod, "-I OUTPUT ! -o lo -j DROP");
+    }
+    for address in addresses {
+        filter(places, namespace, pod, &format!("-I INPUT -s {address} -j DROP"))?;
+        filter(places, namespace, pod, &format!("-I OUTPUT -d {address} -j DROP"))?;
+    }
+    Ok(())
+}
+
+/// Undoes [`cut`].
+pub(crate) fn heal(places: &Places, namespace: &str, pod: &str) -> Result<()> {
+    filter(places, namespace, pod, "-F")
+}
+
+fn filter(places: &Places, namespace: &str, pod: &str, rule: &str) -> Result<()> {
+    let all = processes(places, namespace, pod)?;
+    let Some(process) = all.first() else {
+        return Err(Error::State(format!("pod {namespace}/{pod} has no process")));
+    };
+    sh(&format!("nsenter --target {} --net iptables -w 5 {rule}", process.pid)).map(drop)
 }
 
 fn describe(pid: i32) -> Option<Process> {

@@ -229,6 +229,23 @@ impl Testbed {
         Ok(())
     }
 
+    /// Drops what passes between a pod and each of these addresses, in both directions, silently; between it and
+    /// everybody if there is none.
+    ///
+    /// # Errors
+    /// If the pod does not run or the packet filter refuses.
+    pub fn cut_pod(&self, namespace: &str, pod: &str, addresses: &[String]) -> Result<()> {
+        pods::cut(&self.places, namespace, pod, addresses)
+    }
+
+    /// Undoes every [`Testbed::cut_pod`] of a pod.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn heal_pod(&self, namespace: &str, pod: &str) -> Result<()> {
+        pods::heal(&self.places, namespace, pod)
+    }
+
     /// A reader of the API server's audit log, from its beginning.
     #[must_use]
     pub fn audit(&self) -> Audit {

@@ -114,8 +114,8 @@ impl Stage {
             Fault::OneReplicasRedis => self.kill_redis(vec![replica]),
             Fault::LeadingOperator => self.kill_operators(vec![self.operator.leader()?]),
             Fault::EveryOperator => self.kill_operators(self.operator.pod_names()?),
-            Fault::MastersNode => self.power_cycle(&[self.node_of(&master)?]),
-            Fault::OneReplicasNode => self.power_cycle(&[self.node_of(&replica)?]),
+            Fault::MastersNode => self.power_cycle(&[self.set.node_of(&master)?]),
+            Fault::OneReplicasNode => self.power_cycle(&[self.set.node_of(&replica)?]),
             Fault::EveryNode => {
                 let nodes = self.set.cluster.testbed.nodes()?;
                 let names: Vec<_> = nodes.iter().map(|node| node.name().to_owned()).collect();
@@ -178,11 +178,6 @@ impl Stage {
             containers,
             operators,
         })
-    }
-
-    fn node_of(&self, pod: &str) -> Outcome<String> {
-        let object = self.set.cluster.kubernetes.get("pods", &self.set.namespace, pod)?;
-        Ok(text(&object["spec"]["nodeName"]).to_owned())
     }
 
     /// Containers of the operators that run.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cluster_tests::client::Login;
 use cluster_tests::ensure;
 use cluster_tests::failure::{Context, Outcome};
 use cluster_tests::operator::{self, Operator, cpu_time};
@@ -80,16 +79,9 @@ fn versions(set: &Set) -> Outcome<BTreeMap<String, String>> {
 
 /// Calls of every command that changes a server, by pod and command, as the servers count them.
 fn role_commands(set: &Set) -> Outcome<BTreeMap<(String, String), String>> {
-    let password = set.secret(&format!("{}-internal", set.name), "probe")?;
     let mut calls = BTreeMap::new();
     for (pod, host) in set.addresses()? {
-        let user = "rrs-probe".to_owned();
-        let mut connection = Login {
-            host,
-            user,
-            password: password.clone(),
-        }
-        .connect()?;
+        let mut connection = set.probe_login(&host)?.connect()?;
         let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut connection)?;
         for line in stats.lines().filter_map(|line| line.strip_prefix("cmdstat_")) {
             let (command, numbers) = line.split_once(':').context("a line of commandstats")?;

@@ -1,0 +1,98 @@
+//! The two clients of a round, and what they tell of it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use cluster_tests::checkers;
+use cluster_tests::client::{self, Manner, NUMBERS, Writer};
+use cluster_tests::failure::{Context, Outcome};
+use cluster_tests::history::{End, History, Stamp};
+use redis::{Connection, RedisError};
+
+/// Time of undisturbed writing before a fault.
+const BEFORE: Duration = Duration::from_millis(400);
+/// One write at a time, then this long nothing: a light load.
+const PAUSE: Duration = Duration::from_millis(1);
+const FIRST: Duration = Duration::from_secs(10);
+/// Bytes in the replication stream of the shortest write, `SADD numbers 0`.
+const SMALLEST_WRITE: u64 = 34;
+
+/// How a client gets to the master.
+pub trait Connect: Fn() -> Result<Connection, RedisError> + Clone + Send + 'static {}
+impl<F: Fn() -> Result<Connection, RedisError> + Clone + Send + 'static> Connect for F {}
+
+/// Deadlines of a connection of these clients.
+pub fn deadlines() -> (Duration, Duration) {
+    let manner = Manner::impatient(PAUSE);
+    (manner.connect, manner.answer)
+}
+
+/// One that measures, one that has its writes confirmed.
+pub struct Load {
+    plain: (Writer, History),
+    confirming: (Writer, History),
+}
+
+/// What they saw.
+pub struct Seen {
+    /// Longest time between two acknowledged writes.
+    pub gap: Duration,
+    /// Acknowledged writes of both.
+    pub acknowledged: usize,
+    /// Of these, missing at the end.
+    pub lost: usize,
+    /// Writes that enough replicas confirmed.
+    pub confirmed: usize,
+    /// Of these, missing at the end.
+    pub confirmed_lost: usize,
+    /// What breaks the promise, given the bytes that were reported lost.
+    pub findings: Vec<String>,
+}
+
+impl Load {
+    /// Begins with no numbers, and returns when writes are acknowledged.
+    pub fn start(connect: &impl Connect, quorum: i64) -> Outcome<Self> {
+        let mut connection = connect().context("connect before the round")?;
+        let () = redis::cmd("DEL").arg(NUMBERS).query(&mut connection)?;
+        let start = |manner: Manner| {
+            let history = History::default();
+            (Writer::start_as(manner, history.clone(), connect.clone()), history)
+        };
+        let manner = Manner::impatient(PAUSE);
+        let (plain, confirming) = (start(manner), start(manner.confirmed_by(quorum)));
+        let load = Self { plain, confirming };
+        for (_, history) in [&load.plain, &load.confirming] {
+            client::acknowledged_after(history, Stamp(Duration::ZERO), FIRST)?;
+        }
+        std::thread::sleep(BEFORE);
+        Ok(load)
+    }
+
+    /// Waits until a write that began now is acknowledged.
+    pub fn wait_served(&self, limit: Duration) -> Outcome {
+        client::acknowledged_after(&self.plain.1, Stamp::now(), limit).map(drop)
+    }
+
+    /// Ends both and compares what they were told with what is there.
+    pub fn stop(self, struck: Stamp, there: impl FnOnce() -> Outcome<BTreeSet<u64>>, reported: u64) -> Outcome<Seen> {
+        let over = Stamp::now();
+        self.plain.0.stop()?;
+        self.confirming.0.stop()?;
+        let there = there()?;
+        let gap = client::count(&self.plain.1, struck, over).gap;
+        let mut writes = self.plain.1.events().writes.clone();
+        writes.extend(self.confirming.1.events().writes.iter().cloned());
+        let mut findings = checkers::no_confirmed_write_lost(&writes, &there);
+        findings.extend(checkers::nothing_resurrected(&writes, &there));
+        findings.extend(checkers::losses_are_reported(&writes, &there, reported, SMALLEST_WRITE));
+        let count = |of: &dyn Fn(&cluster_tests::history::Write) -> bool| writes.iter().filter(|w| of(w)).count();
+        Ok(Seen {
+            gap,
+            acknowledged: count(&|w| w.end == End::Ok),
+            lost: count(&|w| w.end == End::Ok && !there.contains(&w.number)),
+            confirmed: count(&|w| w.confirmed),
+            confirmed_lost: count(&|w| w.confirmed && !there.contains(&w.number)),
+            findings,
+        })
+    }
+}
