@@ -225,23 +225,37 @@ fn a_replica_that_is_behind_never_wins() {
     ends_well(&mut world);
 }
 
-/// Two replicas hold what is confirmed, one of them becomes master and the others follow it by a partial resync, which
-/// gives them its id before its data.
+/// s-1 and s-2 hold what is confirmed. s-1 becomes master while s-2 is away, and the others, which are behind, take on the
+/// new id before the data. Then s-1 dies and s-2 is back under the old id.
 #[test]
 fn an_id_that_was_taken_on_before_the_data_is_no_position() {
     let mut world = story(4);
-    for pod in [3, 4] {
-        live(&mut world, &[Event::Slow { pod, slow: true }]);
-    }
-    let many = vec![Event::Write; 6];
-    live(&mut world, &many);
-    live(&mut world, &[reach(0, Reach::Nobody)]);
-    seconds(&mut world, 7);
-    assert_eq!(world.master(), Some(1));
-    let lost = world.master().unwrap();
-    live(&mut world, &[kill(lost, 40)]);
-    seconds(&mut world, 6);
+    let slow = [3, 4].map(|pod| Event::Slow { pod, slow: true });
+    live(&mut world, &slow);
+    live(&mut world, &vec![Event::Write; 12]);
+    assert!(world.confirmed.contains(&world.written));
+    live(&mut world, &[reach(2, Reach::Nobody), kill(0, 60)]);
+    seconds(&mut world, 1);
+    assert_eq!(world.master(), Some(1), "{:?}", world.done);
+    let behind = world.redis(3).unwrap();
+    assert_eq!(behind.replid, world.redis(1).unwrap().replid);
+    assert!(behind.data.len() < world.redis(2).unwrap().data.len());
+    live(&mut world, &[kill(1, 60), reach(2, Reach::All)]);
+    seconds(&mut world, 2);
     assert_eq!(world.master(), Some(2), "{:?}", world.done);
+    ends_well(&mut world);
+}
+
+/// The lowered minimum is what the old master goes by, whatever spec says.
+#[test]
+fn a_silent_master_whose_minimum_was_lowered_is_not_replaced() {
+    let mut world = story(2);
+    live(&mut world, &[kill(1, 4), kill(2, 4)]);
+    seconds(&mut world, 6);
+    assert_eq!(world.redis(0).unwrap().min, 0);
+    live(&mut world, &[reach(0, Reach::Nobody)]);
+    (0..20).for_each(|_| live(&mut world, &[Event::WriteToAll]));
+    assert_eq!(world.master(), Some(0));
     ends_well(&mut world);
 }
 
