@@ -10,24 +10,24 @@ use redis_operator::redis::{Connection, Secret, link_secret, roles};
 use super::server::{APP_PASSWORD, PORT, Server, binaries, run, until};
 
 /// A master that takes writes.
-async fn master(server: &Server) -> Connection {
+pub async fn master(server: &Server) -> Connection {
     let redis = server.operator().await;
     roles::bare(&redis).await.unwrap();
     roles::arm(&redis, 0).await.unwrap();
     redis
 }
 
-fn secret(word: &str) -> Secret {
+pub fn secret(word: &str) -> Secret {
     link_secret(&Secret::new("link key"), "set uid", "parent run id", word, 1)
 }
 
-async fn attach(child: &Connection, parent: &Server, name: &str, secret: &Secret) -> Facts {
+pub async fn attach(child: &Connection, parent: &Server, name: &str, secret: &Secret) -> Facts {
     roles::attach(child, parent.address(), PORT, &names::link_user(name), secret)
         .await
         .unwrap()
 }
 
-async fn link_up(child: &Connection) -> Facts {
+pub async fn link_up(child: &Connection) -> Facts {
     until("the link is up", async || {
         child
             .look()
@@ -47,7 +47,7 @@ async fn online(parent: &Connection) -> Facts {
     .await
 }
 
-async fn link_down(child: &Connection) -> Facts {
+pub async fn link_down(child: &Connection) -> Facts {
     until("the link is down", async || {
         child
             .look()
