@@ -32,6 +32,7 @@ pub struct Plan {
 
 /// One effect on the world.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a plan has at most one Record, and few steps")]
 pub enum Step {
     /// Changes the authority fields of status by compare-and-set.
     Record {

@@ -154,7 +154,7 @@ fn blocks(path: &str, schema: &Value) -> Vec<Value> {
 
 fn text(path: &str, schema: &Value) -> Value {
     match (path.rsplit('.').next(), schema["format"].as_str()) {
-        (Some("maxLag"), _) => json!("99999h99999h99999h99999ms"),
+        (Some("maxLag" | "downAfter" | "selfFenceAfter" | "cooldown"), _) => json!("99999h99999h99999h99999ms"),
         (_, Some("date-time")) => json!("2026-11-23T07:12:09.114302Z"),
         _ => json!("x".repeat(schema["maxLength"].as_u64().unwrap_or(64) as usize)),
     }
@@ -183,13 +183,32 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
         volume: "v".into(),
     };
     let time = "2026-11-23T07:12:09Z";
+    let micro = "2026-11-23T07:12:09.114302Z";
+    let point = json!({"replid": "a", "offset": 1});
+    let verdict = json!({
+        "proof": "ConnectionRefused", "witnesses": {"asked": 1, "agreed": 1},
+        "positions": {"electors": 3, "needed": 2, "read": 2}, "oldHistory": point, "newHistory": point,
+        "maxLostBytes": 1, "resyncsBefore": {"partial": 1, "full": 0},
+    });
+    let mut report = json!({
+        "epoch": 2, "kind": "Failover", "reason": "ProcessDied", "requestId": "any@1", "from": "cache-1",
+        "to": "cache-0", "fence": "Proven", "resyncs": {"partial": 1, "full": 0}, "startedAt": micro,
+        "finishedAt": micro, "message": "m",
+        "phasesMs": {"detect": 1, "fence": 1, "drain": 1, "choose": 1, "promote": 1, "vip": 1, "endpoints": 1,
+            "siblings": 1, "total": 1},
+    });
+    let fields = verdict.as_object().unwrap().clone();
+    report.as_object_mut().unwrap().extend(fields);
     let status = json!({
         "observedGeneration": 1, "epoch": 1, "master": identity,
         "electors": [Elector { name: "cache-0".into(), ..Elector::default() }],
         "quorum": {"wait": 1, "minReplicasToWrite": 1, "degraded": false},
         "histories": [History::default()],
         "operation": {"kind": "Grant", "from": "cache-1", "to": "cache-0", "epoch": 1, "reason": "Restarted",
-            "startedAt": "2026-11-23T07:12:09.114302Z"},
+            "requestId": "cache-0@1", "startedAt": micro, "verdict": verdict},
+        "pendingFences": [{"name": "cache-1", "uid": "u", "epoch": 1, "since": time}],
+        "failovers": [report],
+        "requests": [{"name": "switchover", "value": "any@1", "outcome": "Done", "reason": "", "message": "m", "at": time}],
         "highWaterMark": {"epoch": 1, "replid": "a", "offset": 1, "keys": 1, "at": time},
         "replicas": 2, "readyReplicas": 2, "selector": "a=b",
         "version": {"engine": "Redis", "version": "8.2.1", "mixed": false},

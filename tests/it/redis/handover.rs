@@ -117,9 +117,15 @@ async fn a_dead_masters_stream_is_read_to_its_end_before_the_link_is_down() {
     for binary in binaries() {
         let (mut parent, child) = (Server::start(&binary, "orders-0"), Server::start(&binary, "orders-1"));
         let (up, down) = pair(&parent, &child).await;
+        // A master sends its stream from the first acknowledgement after the full resync on.
+        let mut client = parent.client("app").await;
+        run::<()>(&mut client, &["SET", "key-0", "value"]).await.unwrap();
+        until("the stream flows", async || {
+            down.look().await.ok().filter(|facts| facts.keys == 1)
+        })
+        .await;
         // What waits in the sockets when the master dies is what a detach at once would drop.
         child.signal("STOP");
-        let mut client = parent.client("app").await;
         for key in 0..100 {
             run::<()>(&mut client, &["SET", &format!("key-{key}"), "value"])
                 .await

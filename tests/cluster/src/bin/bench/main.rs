@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     for finding in &findings {
         eprintln!("bench: {finding}");
     }
-    for failure in [result.err(), written.err()].iter().flatten() {
+    if let Some(failure) = result.err().or(written.err()) {
         eprintln!("bench: {failure}");
         return ExitCode::FAILURE;
     }
