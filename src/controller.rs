@@ -24,7 +24,7 @@ use crate::decide;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::model::cluster::{Cluster, InvalidSet};
-use crate::model::plan::Plan;
+use crate::model::plan::{Note, Plan};
 use crate::model::redis::SetKey;
 use crate::observe::{self, Memory, Scope, Stores, version};
 use crate::redis::clock;
@@ -293,7 +293,7 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
             Vec::new()
         };
         if !outcome.roles_failed {
-            act::publish(&context.recorder, &newest, plan.events.clone());
+            act::publish(&context.recorder, &newest, told(&outcome, &plan));
         }
         if plan.steps.is_empty() || outcome.ends_pass() || round + 1 == ROUNDS {
             if write_status(&actor, &mut state, &plan, &mut pass).await {
@@ -305,6 +305,16 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
     }
     context.metrics.reconciled(started.elapsed(), !pass.failed);
     Ok(Action::requeue(pass.when(&mut state)))
+}
+
+/// What people are told of a round: nothing of objects that were left to the next one, which tells of them again.
+fn told(outcome: &Outcome, plan: &Plan) -> Vec<Note> {
+    let of_object = |note: &Note| note.action == "Apply";
+    let events = plan.events.iter();
+    events
+        .filter(|note| !(outcome.rest_left && of_object(note)))
+        .cloned()
+        .collect()
 }
 
 /// How one pass ended.

@@ -113,6 +113,8 @@ pub struct Outcome {
     pub roles_done: usize,
     /// Whether a role step failed: those behind it were not tried.
     pub roles_failed: bool,
+    /// Whether the other steps were left to the next round.
+    pub rest_left: bool,
     /// Failures of all steps, each with its step's name.
     pub failures: Vec<(&'static str, ActError)>,
 }
@@ -150,6 +152,7 @@ pub async fn act(
         }
     }
     if outcome.roles_done > 0 && !outcome.roles_failed {
+        outcome.rest_left = true;
         return outcome;
     }
     for step in vip.into_iter().chain(rest) {

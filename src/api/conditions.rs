@@ -90,8 +90,38 @@ words! {
         No = "No",
         /// By spec.replicas: 0 there is nobody who could take over.
         NoReplica = "NoReplica",
-        /// Nobody takes over by itself: this version, or the set's policy, has no failover.
+        /// By failover.whenUnreachable: Never a silent master is left to a person.
         NeverByPolicy = "NeverByPolicy",
+        /// A replica takes over.
+        FailingOver = "FailingOver",
+        /// The master hands over.
+        SwitchingOver = "SwitchingOver",
+        /// If the master died now, a replica would take over.
+        Possible = "Possible",
+        /// The silent master may take writes until it has fenced itself.
+        FenceWait = "FenceWait",
+        /// After a failover a further one needs proof of death for a while.
+        CoolingDown = "CoolingDown",
+        /// Too few electors are known to hold what was confirmed.
+        PositionsMissing = "PositionsMissing",
+        /// Too many pods may still replicate from the silent master.
+        QuorumMissing = "QuorumMissing",
+        /// Replicas hear the master: the operator's own path is broken.
+        WitnessesDisagree = "WitnessesDisagree",
+        /// The master refuses connections, but replicas are linked to it.
+        LinkStillUp = "LinkStillUp",
+        /// Nobody's data has a known place in the history.
+        NoCandidate = "NoCandidate",
+        /// The pod with the most may not be master.
+        BestNotEligible = "BestNotEligible",
+        /// With two pods nothing ends the writes of a silent master.
+        TooFewPods = "TooFewPods",
+        /// The recorded master has no data, although the set had some.
+        Empty = "Empty",
+        /// Nothing says who was master of the data.
+        LineageUnknown = "LineageUnknown",
+        /// A former master was not reached yet.
+        Pending = "Pending",
         /// Every replica follows the master and is within its lag.
         InSync = "InSync",
         /// A replica receives its data.
@@ -202,7 +232,16 @@ impl ConditionType {
                 NoMaster,
                 DataLost,
             ],
-            Self::Reconciling => &[Creating, Scaling, Resyncing, Updating, Waiting, Idle],
+            Self::Reconciling => &[
+                Creating,
+                FailingOver,
+                SwitchingOver,
+                Scaling,
+                Resyncing,
+                Updating,
+                Waiting,
+                Idle,
+            ],
             Self::Stalled => &[
                 ObjectConflict,
                 DataLost,
@@ -214,7 +253,24 @@ impl ConditionType {
                 ProgressDeadlineExceeded,
                 No,
             ],
-            Self::FailoverBlocked => &[NoReplica, Paused, NeverByPolicy],
+            Self::FailoverBlocked => &[
+                Possible,
+                FenceWait,
+                CoolingDown,
+                PositionsMissing,
+                QuorumMissing,
+                WitnessesDisagree,
+                LinkStillUp,
+                NoCandidate,
+                Empty,
+                BestNotEligible,
+                LineageUnknown,
+                NoReplica,
+                TooFewPods,
+                NeverByPolicy,
+                Paused,
+                DataLost,
+            ],
             Self::ReplicationHealthy => &[InSync, ReplicaBufferTooSmall, Degraded, Syncing, Lagging, LinkDown],
             Self::PersistenceHealthy => &[Healthy, AofOff, WriteFailed, RewriteFailed],
             Self::UpToDate => &[
@@ -230,7 +286,7 @@ impl ConditionType {
             ],
             Self::ConfigApplied => &[Applied, RefusedByRedis, UnknownDirective, RestartPending],
             Self::CredentialsInSync => &[InSync, SecretNotFound, SecretKeyMissing, PasswordEmpty, PasswordTooLong],
-            Self::FencePending => &[Delivered],
+            Self::FencePending => &[Delivered, Pending],
             Self::ProbePathBroken => &[PathOk, OperatorCutOff],
             Self::SpreadDegraded => &[Spread, SharedNode],
             Self::DataLost => &[No, AllCopiesLost],
@@ -245,6 +301,8 @@ const READY: &[Reason] = {
         Ready,
         DataLost,
         FailoverBlocked,
+        FailingOver,
+        SwitchingOver,
         ObjectConflict,
         Creating,
         Paused,

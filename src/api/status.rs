@@ -530,6 +530,8 @@ words! {
         PodDeleted = "PodDeleted",
         /// The master's pod is to be made anew.
         Update = "Update",
+        /// The master's pod is beyond the number of pods that spec asks for.
+        ScaleIn = "ScaleIn",
         /// All pods were started again, or the volumes outlived their set.
         ColdStart = "ColdStart",
     }

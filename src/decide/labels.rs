@@ -19,17 +19,19 @@ pub(super) fn decide(view: &View) -> Vec<Step> {
 }
 
 fn of_member(view: &View, member: &Member) -> Vec<Step> {
+    let left = is_left_by_clients(view, member);
+    let mut steps = Vec::new();
+    if left == Some(false) {
+        steps.extend(cut_off(view, member));
+    }
     let Some(pod) = member.pod.as_ref().filter(|p| !p.deleting) else {
-        return Vec::new();
+        return steps;
     };
     let state = sync::state(view, member);
     let role = role(view, member, state);
     let in_sync = role == Role::Replica && sync::may_serve_reads(state);
-    let mut steps = Vec::new();
     let differs = pod.role.as_deref() != Some(role.as_str()) || pod.in_sync != in_sync;
-    if is_left_by_clients(view, member) == Some(false) {
-        steps.extend(cut_off(view, member));
-    } else if differs {
+    if differs && left != Some(false) {
         steps.push(Step::Label {
             pod: member.name.clone(),
             uid: pod.uid.clone(),

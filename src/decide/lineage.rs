@@ -23,7 +23,9 @@ pub(super) struct Position {
 /// The position of what a server holds; none while it loads, receives a full resync, or stands under an unknown id.
 pub(super) fn position(view: &View, facts: &Facts) -> Option<Position> {
     let syncing = facts.replica_link().is_some_and(|link| link.syncing);
-    if facts.loading.is_some() || syncing {
+    // A full resync that was cut off leaves the id of before, and nothing under it.
+    let flushed = facts.replica_link().is_some() && facts.offset <= 1;
+    if facts.loading.is_some() || syncing || flushed {
         return None;
     }
     place(&view.authority.histories, &facts.replid, facts.offset)

@@ -22,6 +22,7 @@ mod operation;
 mod quorum;
 mod replicas;
 mod report;
+mod requests;
 mod revision;
 mod roles;
 mod scale;

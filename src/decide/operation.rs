@@ -211,11 +211,9 @@ fn close(view: &View, master: &Member, facts: &Facts, min: i32, under_way: &Oper
     }
     let vip = super::objects::vip_names(view, &master.name);
     let led = vip && super::status::converged(view);
-    let hangs = |m: &Member| {
-        m.facts()
-            .is_none_or(|f| f.loading.is_some() || sync::linked(f) || !continues(f, facts))
-    };
-    let settled = led && view.others().all(hangs);
+    let hangs = |f: &Facts| f.loading.is_some() || sync::linked(f) || !continues(f, facts);
+    let leaves = |m: &Member| m.pod.as_ref().is_none_or(|p| p.deleting);
+    let settled = led && view.others().all(|m| leaves(m) || m.facts().is_none_or(hangs));
     let armed = view
         .observed
         .marks

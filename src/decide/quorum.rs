@@ -149,7 +149,7 @@ fn missing_are_proven(view: &View, master: &Member, facts: &Facts) -> bool {
                     || facts.replica_link().is_some_and(|link| link.syncing)
             }
             Seen::Unknown { .. } => {
-                m.pod.is_some() && fate::death(m).is_some() && !super::sync::heard_by_peers(view, m)
+                m.pod.is_some() && fate::death(m).is_some() && !super::sync::may_be_connected(view, m)
             }
         })
 }

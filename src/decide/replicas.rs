@@ -188,7 +188,7 @@ fn may_end(view: &View, electors: &[Elector], leaving: &Elector, facts: &Facts) 
 /// Whether a replica's process is known to have ended.
 fn is_dead(view: &View, elector: &Elector) -> bool {
     let process = view.others().find(|m| m.uid() == Some(elector.uid.as_str()));
-    process.is_some_and(|m| fate::death(m).is_some() && !sync::heard_by_peers(view, m))
+    process.is_some_and(|m| fate::death(m).is_some() && !sync::may_be_connected(view, m))
 }
 
 /// Whether a member answers with what its file had: its process was started again and nobody has attached it since.
@@ -274,7 +274,8 @@ fn overdue(view: &View, member: &Member) -> bool {
 
 /// Whether the replica's own history is one that the master can go on with, so that the resync is partial.
 pub(super) fn continues(child: &Facts, master: &Facts) -> bool {
-    child.replid == master.replid || master.replid2.as_ref() == Some(&child.replid)
+    let before = master.replid2.as_ref() == Some(&child.replid);
+    child.replid == master.replid || before && master.second_offset.is_some_and(|end| child.offset < end)
 }
 
 fn hangs_right(view: &View, child: &Member, child_facts: &Facts, master: &Member, facts: &Facts) -> bool {

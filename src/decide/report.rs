@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 
+use super::fate;
 use super::view::View;
 use crate::api::status::{
     FailoverReport, FenceState, Operation, OperationKind, Phases, Point, Positions, Proof, Resyncs, Verdict, Witnesses,
@@ -38,7 +39,7 @@ pub(super) fn verdict(
         new_history: Some(held),
         max_lost_bytes: match old {
             Some((master, last)) if !is_planned && last.replid == winner.replid => {
-                signed(most_lost(view, master, last, winner))
+                signed(most_lost(view, master, last, winner, proof))
             }
             _ => 0,
         },
@@ -51,10 +52,14 @@ pub(super) fn verdict(
 
 /// An upper bound of what the old master had beyond the winner: what it was last seen to have, and what it can have taken
 /// since at twice the fastest pace it was seen at.
-fn most_lost(view: &View, master: &Member, last: &Facts, winner: &Facts) -> u64 {
-    let end = match &master.redis {
-        Seen::Unknown { since, .. } => *since,
-        Seen::Answers { .. } => view.now,
+fn most_lost(view: &View, master: &Member, last: &Facts, winner: &Facts, proof: Proof) -> u64 {
+    // A silent master may go on answering clients on its side until it has fenced itself.
+    let end = match (&master.redis, proof) {
+        (Seen::Unknown { since, .. }, Proof::FenceTimeElapsed | Proof::None | Proof::PodGone) => {
+            (*since + fate::self_fence(view)).min(view.now)
+        }
+        (Seen::Unknown { since, .. }, _) => *since,
+        (Seen::Answers { .. }, _) => view.now,
     };
     let unseen = end.duration_since(last.asked_at).as_secs_f64().clamp(0.0, 60.0);
     let pace = master.redis.offsets().fastest();

@@ -16,9 +16,11 @@ pub(super) fn outdated<'a>(view: &View<'a>, wanted: &Wanted, settings: &Settings
 /// Whether a pod lacks something that only a new pod can take up.
 fn is_outdated(view: &View, member: &Member, wanted: &Wanted, settings: &Settings) -> bool {
     let Some(pod) = &member.pod else { return false };
-    let current = pod::revision(view.cluster).ok();
-    let template = current.is_some() && pod.revision != current;
-    let other_file = pod.config_revision != wanted.config_revision;
+    // A revision that somebody took off a pod is no reason to make it anew.
+    let differs =
+        |of_pod: &Option<String>, wanted: &Option<String>| of_pod.is_some() && wanted.is_some() && of_pod != wanted;
+    let template = differs(&pod.revision, &pod::revision(view.cluster).ok());
+    let other_file = differs(&pod.config_revision, &wanted.config_revision);
     template || other_file && (!settings.restart.is_empty() || has_removed(view, pod.config_revision.as_deref()))
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::hold::Hold;
 use super::view::{View, supported};
-use super::{failover, fate, fences, founding, operation, quorum, replicas, scale, switchover, update};
+use super::{failover, fate, fences, founding, operation, quorum, replicas, requests, scale, switchover, update};
 use crate::model::observed::Member;
 use crate::model::plan::Step;
 use crate::model::redis::RoleState;
@@ -98,6 +98,9 @@ fn maintain(view: &View, outdated: &[&Member]) -> Roles {
     }
     if let Some(leaving) = switchover::of_leaving_master(view, master, facts) {
         return leaving;
+    }
+    if let Some(requested) = requests::decide(view, facts) {
+        return requested;
     }
     let mut waits = false;
     for question in [replicas::decide, quorum::decide, scale::decide] {

@@ -4,13 +4,21 @@
 
 use super::replicas::may_leave;
 use super::roles::Roles;
+use super::switchover::{self, To};
 use super::view::{View, target};
+use crate::api::status::OperationReason;
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, RoleState};
 use crate::names;
 
 pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Roles {
+    // The master is never scaled away: it hands over to a pod that stays.
+    if master.ordinal as usize >= view.pods()
+        && let Ok(target) = switchover::choose(view, facts, To::Below(view.pods()))
+    {
+        return switchover::begin(view, target, OperationReason::ScaleIn, None);
+    }
     let Some(victim) = victim(view) else {
         return Roles::default();
     };

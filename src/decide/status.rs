@@ -9,10 +9,10 @@ use super::objects::Wanted;
 use super::roles::Roles;
 use super::settings::Settings;
 use super::view::View;
-use super::{conditions, labels, sync};
+use super::{conditions, labels, requests, sync};
 use crate::api::status::{
-    Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role,
-    ServerVersion,
+    Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, OperationKind, RedisReplicaSetStatus,
+    Role, ServerVersion,
 };
 use crate::model::observed::{Member, Trouble};
 use crate::model::plan::{Note, Step};
@@ -52,6 +52,7 @@ pub(super) fn status(
             name: wanted.binding.clone(),
         }),
         members,
+        requests: requests::outcomes(view),
         config: Some(ConfigStatus {
             applied_revision: wanted.config_revision.clone(),
             pending_restart: settings.restart.clone(),
@@ -242,6 +243,16 @@ pub(super) fn events(view: &View, roles: &Roles, wanted: &Wanted) -> Vec<Note> {
 fn granted(view: &View, step: &Step) -> Option<Note> {
     let under_way = view.authority.operation.as_ref()?;
     match step {
+        Step::Record { authority, .. } if authority.operation.is_none() && under_way.kind.is_handover() => {
+            let report = authority.failovers.first().filter(|r| r.epoch == under_way.epoch)?;
+            let planned = report.kind == OperationKind::Switchover;
+            Some(Note {
+                warning: !planned,
+                reason: if planned { "SwitchedOver" } else { "FailedOver" },
+                action: if planned { "Switchover" } else { "Failover" },
+                message: report.message.clone(),
+            })
+        }
         Step::Record { authority, .. } if authority.operation.is_none() => Some(Note {
             warning: false,
             reason: "MasterGranted",

@@ -31,6 +31,8 @@ pub(super) enum To<'a> {
     Pod(&'a str),
     /// A pod in this zone.
     Zone(&'a str),
+    /// A pod with a lower ordinal than this.
+    Below(usize),
 }
 
 /// The master's pod is on its way out: it hands over while its preStop hook holds it.
@@ -46,6 +48,7 @@ pub(super) fn choose<'a>(view: &View<'a>, master: &Facts, to: To<'_>) -> Result<
         To::Any => true,
         To::Pod(name) => m.name == name,
         To::Zone(zone) => m.pod.as_ref().and_then(|p| p.zone.as_deref()) == Some(zone),
+        To::Below(ordinal) => (m.ordinal as usize) < ordinal,
     };
     let mut fit = Vec::new();
     let mut refused = Vec::new();
@@ -63,7 +66,7 @@ pub(super) fn choose<'a>(view: &View<'a>, master: &Facts, to: To<'_>) -> Result<
         .min_by_key(|m| (!view.wanted(m), std::cmp::Reverse(offset(m)), m.ordinal));
     best.ok_or_else(|| match (to, refused.is_empty()) {
         (_, false) => refused.join("; "),
-        (To::Any, true) => "the set has no replica".to_owned(),
+        (To::Any | To::Below(_), true) => "the set has no replica".to_owned(),
         (To::Pod(name), true) => match view.master().is_some_and(|m| m.name == name) {
             true => format!("{name} is the master already"),
             false => format!("no pod of this set is called {name}"),

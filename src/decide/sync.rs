@@ -116,6 +116,17 @@ fn heard_by_master(view: &View, member: &Member) -> bool {
     })
 }
 
+/// Whether the master still has a connection of this replica, also one in a full resync, or was not asked since the replica
+/// fell silent: then its death is not proven.
+pub(super) fn may_be_connected(view: &View, member: &Member) -> bool {
+    let Seen::Unknown { since, .. } = &member.redis else {
+        return true;
+    };
+    let announced = names::dns(&view.cluster.name, &view.cluster.namespace, &member.name);
+    view.serving()
+        .is_none_or(|(_, facts, _)| facts.asked_at <= *since || facts.replicas.iter().any(|r| r.ip == announced))
+}
+
 /// Whether others hear a pod that does not answer the operator: then the fault is on our own path.
 pub(super) fn heard_by_peers(view: &View, member: &Member) -> bool {
     if member.facts().is_some() {

@@ -7,3 +7,4 @@ pub mod observed;
 pub mod plan;
 pub mod redis;
 pub mod secret;
+pub mod timeline;

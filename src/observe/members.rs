@@ -131,6 +131,7 @@ pub(super) fn targets(
             view: View {
                 app_user: cluster.spec.auth.username.clone(),
                 managed: directives.iter().cloned().collect(),
+                down_after: cluster.spec.failover.down_after.into(),
             },
         })
     };

@@ -6,7 +6,6 @@ mod members;
 mod objects;
 mod secrets;
 mod stores;
-mod timeline;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +17,7 @@ use crate::api::RedisReplicaSet;
 use crate::model::cluster::Cluster;
 use crate::model::observed::{Observed, Refusal, StatefulSetFacts};
 use crate::model::redis::{Seen, SetKey};
+use crate::model::timeline::Timeline;
 use crate::names::{self, annotation};
 use crate::redis::clock;
 use crate::redis::probe::Probes;
@@ -25,7 +25,6 @@ use crate::redis::probe::Probes;
 pub use objects::{Absences, owner, resource};
 pub use secrets::SecretCache;
 pub use stores::{Newest, Scope, Stores, WATCH_SECONDS, version};
-pub use timeline::Timeline;
 
 /// What this process remembers of a set between two passes. Lost with the process, and harmless when lost.
 #[derive(Default)]

@@ -20,6 +20,12 @@ use crate::names;
 /// How long opening a connection may take, with everything that belongs to it.
 pub const OPEN_DEADLINE: Duration = Duration::from_secs(1);
 
+/// A Redis is looked at at least this often.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Admission takes no shorter silence for unreachable; an object from before that rule must not make looks endless.
+const LEAST_DOWN_AFTER: Duration = Duration::from_millis(300);
+
 /// Whom to connect to, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
@@ -40,6 +46,9 @@ pub struct View {
     pub app_user: String,
     /// Directives whose values are wanted; plain names without `*`, `?` or `[`.
     pub managed: Vec<String>,
+    /// Silence after which this Redis counts as unreachable: how often it is looked at, and how long an answer may take,
+    /// follow from it.
+    pub down_after: Duration,
 }
 
 /// Opens a connection within [`OPEN_DEADLINE`].
@@ -102,6 +111,20 @@ const MIN: &str = "min-replicas-to-write";
 const SERVE_STALE: &str = "replica-serve-stale-data";
 
 impl View {
+    /// Between two looks at a Redis that changes nothing.
+    pub(super) fn interval(&self) -> Duration {
+        LONGEST_INTERVAL.min(self.half())
+    }
+
+    /// How long a look may take before it counts as unanswered.
+    pub(super) fn deadline(&self) -> Duration {
+        DEADLINE.min(self.half())
+    }
+
+    fn half(&self) -> Duration {
+        self.down_after.max(LEAST_DOWN_AFTER) / 2
+    }
+
     /// The commands of a look. All of them work while Redis loads or has no link; none does while a script is busy.
     pub(super) fn commands(&self) -> Vec<Command> {
         let mut config = Command::new("CONFIG GET", &["CONFIG", "GET", ANNOUNCED, MIN, SERVE_STALE]);

@@ -93,7 +93,7 @@ pub fn live_values(cluster: &Cluster) -> Result<BTreeMap<String, String>, BuildE
 /// Silence of a replica after which it no longer counts for `min-replicas-to-write`, whole seconds.
 fn max_lag(cluster: &Cluster) -> String {
     let after: Duration = cluster.spec.failover.self_fence_after.into();
-    after.as_secs().max(1).to_string()
+    after.as_millis().div_ceil(1000).max(1).to_string()
 }
 
 fn check(config: &BTreeMap<String, String>) -> Result<(), BuildError> {

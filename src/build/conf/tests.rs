@@ -163,3 +163,16 @@ fn a_short_grace_period_shortens_the_wait_at_shutdown() {
         );
     }
 }
+
+#[test]
+fn the_time_after_which_a_master_fences_itself_is_in_the_file_and_settable_live() {
+    for (period, seconds) in [("2s", "2"), ("1m", "60"), ("1s500ms", "2"), ("10ms", "1")] {
+        let cluster = cluster(|spec| spec.failover.self_fence_after = period.parse().unwrap());
+        let text = build(&cluster).unwrap().text;
+        assert!(
+            text.contains(&format!("min-replicas-max-lag \"{seconds}\"\n")),
+            "{period}"
+        );
+        assert_eq!(live_values(&cluster).unwrap()["min-replicas-max-lag"], seconds);
+    }
+}

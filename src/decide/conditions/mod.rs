@@ -4,6 +4,7 @@
 //! unchanged status is not written. [`summary`] says how the set is as a whole, [`health`] how its servers are,
 //! [`wishes`] how much of spec is in force.
 
+mod failover;
 mod health;
 mod summary;
 mod wishes;
@@ -82,16 +83,13 @@ pub(super) fn conditions(
         (ConditionType::Available, available),
         (ConditionType::Reconciling, reconciling),
         (ConditionType::Stalled, stalled),
-        (ConditionType::FailoverBlocked, summary::failover_blocked(view)),
+        (ConditionType::FailoverBlocked, failover::blocked(view, roles)),
         (ConditionType::ReplicationHealthy, replication),
         (ConditionType::PersistenceHealthy, persistence),
         (ConditionType::UpToDate, up_to_date),
         (ConditionType::ConfigApplied, config),
         (ConditionType::CredentialsInSync, credentials),
-        (
-            ConditionType::FencePending,
-            no(Reason::Delivered, "no fence is pending"),
-        ),
+        (ConditionType::FencePending, failover::fence_pending(view)),
         (ConditionType::ProbePathBroken, health::probe_path(view)),
         (ConditionType::SpreadDegraded, health::spread(view)),
         (ConditionType::DataLost, summary::data_lost(roles)),

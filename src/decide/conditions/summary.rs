@@ -78,6 +78,9 @@ pub(super) fn ready(
     {
         return no(Reason::FailoverBlocked, hold.to_string());
     }
+    if let Some(changing) = super::failover::under_way(view).filter(|_| available.status == "False") {
+        return changing;
+    }
     if let Some((id, owner)) = wanted.conflicts.first() {
         return no(Reason::ObjectConflict, conflict(id.kind, &id.name, owner));
     }
@@ -217,20 +220,6 @@ pub(super) fn overdue(view: &View, reconciling: &Verdict, stalled: Verdict) -> V
         );
     }
     stalled
-}
-
-/// This version grants a master's role again and never fails over.
-pub(super) fn failover_blocked(view: &View) -> Verdict {
-    if view.cluster.spec.replicas == 0 {
-        return yes(Reason::NoReplica, "spec.replicas is 0: nobody could take over");
-    }
-    if view.cluster.spec.paused {
-        return yes(Reason::Paused, "spec.paused is true");
-    }
-    yes(
-        Reason::NeverByPolicy,
-        "this version does not fail over: a master that dies is granted its role again when its data is back",
-    )
 }
 
 pub(super) fn data_lost(roles: &Roles) -> Verdict {

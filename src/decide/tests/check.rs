@@ -44,15 +44,7 @@ pub fn settle(world: &mut World) -> Plan {
 
 /// Whether a step is about who may do what.
 pub fn is_role(step: &Step) -> bool {
-    matches!(
-        step,
-        Step::Record { .. }
-            | Step::Bare { .. }
-            | Step::Arm { .. }
-            | Step::Fence { .. }
-            | Step::Attach { .. }
-            | Step::LockOut { .. }
-    )
+    step.is_role()
 }
 
 /// A step in words.
@@ -72,6 +64,10 @@ pub fn say(step: &Step) -> String {
         Step::Bare { to } => format!("bare {}", to.name),
         Step::Arm { to, min, epoch } => format!("arm {} min={min} epoch={epoch}", to.name),
         Step::Fence { to } => format!("fence {}", to.name),
+        Step::Drain { to } => format!("drain {}", to.name),
+        Step::CatchUp { to, offset } => format!("catch-up {} to {offset}", to.name),
+        Step::KillClients { to } => format!("kill-clients {}", to.name),
+        Step::DeletePod { pod, why, .. } => format!("delete-pod {pod}: {why}"),
         Step::Attach { child, parent, epoch } => format!("attach {} to {} epoch={epoch}", child.name, parent.name),
         Step::LockOut { parent, child } => format!("lock-out {child} at {}", parent.name),
         Step::Configure { to, values } => format!("configure {} {values:?}", to.name),

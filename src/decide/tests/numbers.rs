@@ -36,9 +36,10 @@ fn min_is_lowered_to_what_is_left_and_not_below() {
         lowered,
         &[],
     );
+    // With both of the others in sync the dead leave the electors, one by one.
     check(
         "set replicas=4 epoch=3 master=0; 0 armed=2; 1 attached; 2 attached; 3 dead; 4 dead",
-        &[],
+        &["record electors: s-3 is dead and leaves"],
         &[],
     );
 }
@@ -57,12 +58,12 @@ fn a_lowered_min_is_set_after_it_was_recorded() {
 fn a_raised_min_is_recorded_after_it_was_set() {
     let world = "set epoch=3 master=0 min=0";
     check(
-        &format!("{world}; 0 armed=0; 1 attached; 2 dead"),
+        &format!("{world}; 0 armed=0; 1 attached; 2 silent"),
         &["arm s-0 min=1 epoch=3"],
         &[],
     );
     let recorded = &["record wait 1, min-replicas-to-write 1: enough replicas are in sync"];
-    check(&format!("{world}; 0 armed=1; 1 attached; 2 dead"), recorded, &[]);
+    check(&format!("{world}; 0 armed=1; 1 attached; 2 silent"), recorded, &[]);
     check(
         &format!("{world}; 0 armed=0; 1 syncing; 2 dead"),
         &[],
@@ -128,7 +129,7 @@ fn with_two_pods_min_is_0_and_k_is_1() {
     );
     check(
         "set replicas=1 epoch=3 master=0 k=1 min=0; 0 armed=0; 1 dead",
-        &[],
+        &["record electors: s-1 is dead and leaves"],
         &["Available=Serving"],
     );
 }

@@ -255,7 +255,7 @@ fn a_directive_that_only_a_restart_changes_waits_for_new_pods() {
     reasons(
         "an immutable directive",
         &world,
-        &["ConfigApplied=RestartPending", "UpToDate=OnDelete"],
+        &["ConfigApplied=RestartPending", "UpToDate=Rolling"],
     );
     assert_eq!(
         world.objects.keys().filter(|id| id.kind == "ConfigMap").count(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::check::is_role;
+use super::check::{is_role, say};
 use super::oracle;
 use super::world::World;
 use crate::api::status::RedisReplicaSetStatus;
@@ -38,7 +38,7 @@ fn steps(world: &World, observed: &Observed) -> Plan {
 /// As [`decide`], but of the objects only the two that roles depend on, and no settings: a hundred times faster.
 fn lean(world: &World, observed: &Observed) -> Plan {
     let view = View::new(&world.cluster, observed, world.now);
-    let roles = roles::decide(&view);
+    let roles = roles::decide(&view, &[]);
     let mut steps = Vec::new();
     if view.may_act() {
         steps.extend(roles.steps.iter().cloned());
@@ -64,7 +64,7 @@ fn lean(world: &World, observed: &Observed) -> Plan {
 fn status(world: &World, observed: &Observed) -> Option<RedisReplicaSetStatus> {
     let view = View::new(&world.cluster, observed, world.now);
     let nothing = (Wanted::default(), Settings::default());
-    status::status(&view, &roles::decide(&view), &nothing.0, &nothing.1)
+    status::status(&view, &roles::decide(&view, &[]), &nothing.0, &nothing.1)
         .0
         .filter(|_| world.lean)
 }
@@ -108,7 +108,7 @@ fn act(world: &mut World, plan: &Plan) -> Option<bool> {
         }
         match &mut world.crash_after {
             Some(0) => {
-                world.crash_after = None;
+                world.restart_operator();
                 return None;
             }
             Some(left) => *left -= 1,
@@ -116,6 +116,9 @@ fn act(world: &mut World, plan: &Plan) -> Option<bool> {
         }
         oracle::step(world, step);
         let done = world.apply(step);
+        if is_role(step) && done.is_ok() {
+            world.done.push(say(step));
+        }
         oracle::state(world);
         if done.is_err() {
             failed = true;

@@ -28,6 +28,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Reach::Reset),
         1 => Just(Reach::Operator),
         2 => Just(Reach::Nobody),
+        2 => Just(Reach::Apart),
     ];
     prop_oneof![
         6 => Just(Event::Write),
@@ -42,11 +43,14 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0..5_i32).prop_map(|replicas| Event::Scale { replicas }),
         1 => any::<bool>().prop_map(|paused| Event::Pause { paused }),
         3 => pod().prop_map(|pod| Event::SlowProbe { pod }),
+        4 => Just(Event::WriteToAll),
+        2 => pod().prop_map(|pod| Event::ForceDelete { pod }),
+        2 => (pod(), any::<bool>()).prop_map(|(pod, slow)| Event::Slow { pod, slow }),
     ]
 }
 
 /// A second in which things happen, and the operator's pass after it.
-fn live(world: &mut World, events: &[Event]) {
+pub fn live(world: &mut World, events: &[Event]) {
     events.iter().for_each(|event| world.happen(event));
     world.tick();
     oracle::state(world);
@@ -63,12 +67,9 @@ fn seconds(most: usize) -> impl Strategy<Value = Vec<Vec<Event>>> {
 }
 
 /// Everything outside is well again.
-fn heal(world: &mut World) {
+pub fn heal(world: &mut World) {
     (world.cluster.spec.paused, world.crash_after) = (false, None);
-    for pod in world.slots.iter_mut().filter_map(|slot| slot.pod.as_mut()) {
-        pod.reach = Reach::All;
-        pod.starts_in = Some(0);
-    }
+    world.heal();
 }
 
 fn run(mut world: World, seconds: &[Vec<Event>]) {
@@ -82,7 +83,7 @@ fn run(mut world: World, seconds: &[Vec<Event>]) {
     }
     let observed = world.observe();
     let view = View::new(&world.cluster, &observed, world.now);
-    match roles::decide(&view).hold {
+    match roles::decide(&view, &[]).hold {
         None => converged(&world),
         Some(hold) => justified(&world, &hold),
     }
@@ -101,7 +102,8 @@ fn run(mut world: World, seconds: &[Vec<Event>]) {
 fn at_rest(world: &World) -> bool {
     let settled = |c: &Condition| c.status == "True" && (c.type_ == "Ready" || c.type_ == "Stalled");
     let pods = world.stateful_set().map_or(0, |s| s.replicas as usize);
-    let runs = |ordinal| world.redis(ordinal).is_some_and(|r| r.loading == 0);
+    let leaves = |ordinal| world.pod(ordinal).is_some_and(|p| p.deleting);
+    let runs = |ordinal| world.redis(ordinal).is_some_and(|r| r.loading == 0) && !leaves(ordinal);
     if !world.status.conditions.iter().any(settled) || !(0..pods).all(runs) {
         return false;
     }
@@ -110,7 +112,7 @@ fn at_rest(world: &World) -> bool {
 }
 
 /// Everything is as spec asks.
-fn converged(world: &World) {
+pub fn converged(world: &World) {
     let status = &world.status;
     let master = world.master().expect("no master at rest");
     let pods = (1 + world.cluster.spec.replicas as usize).max(master + 1);
@@ -156,7 +158,7 @@ fn justified(world: &World, hold: &Hold) {
     );
     let had = world.status.high_water_mark.as_ref().is_some_and(|m| m.keys > 0);
     let empty = |ordinal: usize| world.redis(ordinal).is_none_or(|r| r.data.is_empty());
-    let all_empty = (0..world.slots.len()).all(empty);
+    let all_empty = world.slots.iter().enumerate().all(|(ordinal, _)| empty(ordinal));
     match hold {
         Hold::MasterGone { .. } => assert_eq!(world.master(), None, "{hold}"),
         Hold::DataLost { .. } => assert!(had && all_empty, "{hold}"),
@@ -171,7 +173,7 @@ fn justified(world: &World, hold: &Hold) {
 }
 
 /// A set of each size that came to rest by itself, made once.
-fn settled(replicas: i32) -> World {
+pub fn settled(replicas: i32) -> World {
     static WORLDS: OnceLock<Vec<World>> = OnceLock::new();
     let make = |replicas| {
         let mut world = World::lean(replicas);

@@ -71,9 +71,10 @@ fn pods_go_one_at_a_time_from_the_top() {
 }
 
 #[test]
-fn the_masters_pod_is_never_scaled_away() {
+fn a_masters_pod_beyond_what_spec_asks_for_hands_over_before_it_is_scaled_away() {
     let text = "set replicas=0 sts=3 epoch=3 master=2 k=0 min=0; 0 attached; 1 attached; 2 armed=0 keys=5";
-    check(text, &[], &["Available=Serving"]);
+    let hand_over = &["record switchover to s-0 (ScaleIn)"];
+    check(text, hand_over, &["Available=Serving"]);
     assert_eq!(asked(text), 3);
 }
 

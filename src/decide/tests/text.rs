@@ -87,6 +87,8 @@ pub fn world(text: &str) -> World {
     for (ordinal, words) in &members {
         cut(&mut world, *ordinal, words);
     }
+    // A look at the master is younger than the end of a replica.
+    world.probe_all(&Default::default());
     world.cluster.spec.paused = set.has("paused");
     world.deleting = set.has("deleting");
     world
@@ -139,6 +141,8 @@ fn status(world: &mut World, set: &Words, master: Option<usize>, members: &[(usi
                 OperationKind::Grant
             },
             from: None,
+            request_id: None,
+            verdict: None,
             to: identity(master).name,
             epoch,
             // The master's pod was made anew, and its old process may live on.
@@ -175,8 +179,8 @@ fn member(world: &mut World, ordinal: usize, words: &Words, master: Option<usize
     }
     let set = world.stateful_set().unwrap();
     let uid = format!("p{ordinal}{}", if words.has("newpod") { "-new" } else { "" });
-    let mut pod = Pod::new(uid, format!("10.0.0.{ordinal}"), world.now);
-    pod.revision = set.update_revision;
+    let mut pod = Pod::new(ordinal, uid, format!("10.0.0.{ordinal}"), world.now);
+    pod.revision = crate::build::pod::revision(&world.cluster).ok();
     pod.config_revision = set.config_map.map(|name| name.rsplit('-').next().unwrap().to_owned());
     pod.deleting = words.has("deleting");
     if words.has("pending") {

@@ -12,7 +12,7 @@ pub mod redis;
 
 pub use faults::Event;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -24,6 +24,10 @@ use crate::model::cluster::Cluster;
 use crate::model::observed::{AppSecret, Credentials, InternalSecret, Live, ObjectId, Trouble};
 use crate::model::redis::Seen;
 use crate::model::secret::Secret;
+use crate::model::timeline::Timeline;
+
+/// Places of processes whose pod was deleted by force: they live on where nobody sees them.
+pub const GHOSTS: usize = 64;
 
 /// Name of the set; its pods are `s-0`, `s-1`, ...
 pub const SET: &str = "s";
@@ -42,16 +46,29 @@ pub struct World {
     pub app: AppSecret,
     pub internal: InternalSecret,
     /// Pods that the VIP's EndpointSlices show; they follow the Service one tick later.
-    pub vip_pods: std::collections::BTreeSet<String>,
+    pub vip_pods: BTreeSet<String>,
     pub refused: BTreeMap<(String, String), crate::model::observed::Refusal>,
     /// Directives the servers do not know.
     pub unknown_directives: Vec<String>,
     /// The operator's process ends after this many more steps.
     pub crash_after: Option<usize>,
+    /// Role steps that were done, in words.
+    pub done: Vec<String>,
     /// Of the objects there are only the StatefulSet and the VIP, and of these only what roles depend on.
     pub lean: bool,
     /// Writes that were answered.
     pub written: u32,
+    /// Where in the stream each write ends.
+    pub ends: BTreeMap<u32, u64>,
+    /// Writes that were confirmed by as many replicas as `status.quorum.wait` asked for.
+    pub confirmed: BTreeSet<u32>,
+    /// Whether a process lost what its file had not flushed, or a volume was lost: then a start from a file may lack
+    /// confirmed writes.
+    pub files_lost: bool,
+    /// What the operator's process remembers of times.
+    pub timeline: Timeline,
+    /// What people ask by annotation.
+    pub requests: BTreeMap<String, String>,
     serial: u64,
 }
 
@@ -80,11 +97,15 @@ pub struct Claim {
 /// A pod, and the process in it if it runs.
 #[derive(Clone, Debug)]
 pub struct Pod {
+    /// Ordinal in its name.
+    pub name: u32,
     pub uid: String,
     pub ip: String,
     pub node: Option<String>,
     pub started: Option<Timestamp>,
     pub deleting: bool,
+    /// Ticks that its preStop hook holds a deleted pod.
+    pub grace: u32,
     pub trouble: Option<Trouble>,
     pub revision: Option<String>,
     pub config_revision: Option<String>,
@@ -95,6 +116,8 @@ pub struct Pod {
     /// Ticks until the container is started; `None` keeps it from starting.
     pub starts_in: Option<u32>,
     pub reach: Reach,
+    /// Its stream comes one write a second.
+    pub slow: bool,
     /// What the operator's probe knows.
     pub seen: Seen,
 }
@@ -115,6 +138,8 @@ pub enum Reach {
     Operator,
     /// Nobody: its node is off the network. The process lives.
     Nobody,
+    /// Only the others of which this is so: they are on the far side of a partition, and so are some of their clients.
+    Apart,
 }
 
 impl World {
@@ -140,12 +165,18 @@ impl World {
             objects: BTreeMap::new(),
             app: AppSecret::Absent,
             internal: InternalSecret::Absent,
-            vip_pods: std::collections::BTreeSet::new(),
+            vip_pods: BTreeSet::new(),
             refused: BTreeMap::new(),
             unknown_directives: Vec::new(),
             crash_after: None,
+            done: Vec::new(),
             lean: false,
             written: 0,
+            ends: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
+            files_lost: false,
+            timeline: Timeline::default(),
+            requests: BTreeMap::new(),
             serial: 0,
         }
     }
@@ -167,6 +198,15 @@ impl World {
             self.slots.resize_with(ordinal + 1, Slot::default);
         }
         &mut self.slots[ordinal]
+    }
+
+    /// A new process of the operator knows nothing of what the one before saw.
+    pub fn restart_operator(&mut self) {
+        (self.crash_after, self.timeline) = (None, Timeline::default());
+        let now = self.now;
+        for pod in self.slots.iter_mut().filter_map(|slot| slot.pod.as_mut()) {
+            pod.seen = unseen(now);
+        }
     }
 
     pub fn pod(&self, ordinal: usize) -> Option<&Pod> {
@@ -215,15 +255,28 @@ impl World {
     }
 }
 
+/// What is known of a pod before the first look.
+fn unseen(now: Timestamp) -> Seen {
+    Seen::Unknown {
+        since: now,
+        error: crate::model::redis::ProbeError::NotAsked,
+        eof: false,
+        last: None,
+        offsets: Arc::default(),
+    }
+}
+
 impl Pod {
     /// A pod that was just made.
-    pub fn new(uid: String, ip: String, now: Timestamp) -> Self {
+    pub fn new(name: usize, uid: String, ip: String, now: Timestamp) -> Self {
         Self {
+            name: u32::try_from(name).unwrap(),
             uid,
             ip,
             node: None,
             started: None,
             deleting: false,
+            grace: 0,
             trouble: None,
             revision: None,
             config_revision: None,
@@ -233,18 +286,19 @@ impl Pod {
             redis: None,
             starts_in: Some(1),
             reach: Reach::All,
-            seen: Seen::Unknown {
-                since: now,
-                error: crate::model::redis::ProbeError::NotAsked,
-                eof: false,
-                last: None,
-                offsets: Arc::default(),
-            },
+            slow: false,
+            seen: unseen(now),
         }
     }
 
     pub fn peers_reach(&self) -> bool {
-        !matches!(self.reach, Reach::Nobody | Reach::Operator)
+        !matches!(self.reach, Reach::Nobody | Reach::Operator | Reach::Apart)
+    }
+
+    /// Whether it and another pod reach each other.
+    pub fn peers_with(&self, other: &Self) -> bool {
+        let apart = |pod: &Self| pod.reach == Reach::Apart;
+        self.peers_reach() && other.peers_reach() || apart(self) && apart(other)
     }
 
     pub fn operator_reaches(&self) -> bool {

@@ -7,8 +7,8 @@ use k8s_openapi::jiff::Timestamp;
 
 /// How far back a log reaches.
 const SPAN: Duration = Duration::from_secs(120);
-/// A bound on memory that one look a second never meets; a burst of looks then shortens the log.
-const ENTRIES: usize = 512;
+/// A bound on memory that looks at the shortest interval, 150 ms, never meet; a burst of looks shortens the log.
+const ENTRIES: usize = 1024;
 
 /// Offsets of one process over the last two minutes, oldest first, each strictly above the one before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,12 +7,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::watched::Watched;
 use crate::model::redis::{Facts, ProbeError, RoleState};
-use crate::redis::client::{CallError, Connection, DEADLINE, End};
+use crate::redis::client::{CallError, Connection, End};
 use crate::redis::clock::now;
 use crate::redis::connection;
 
-/// Between two looks at a Redis that changes nothing.
-const INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks while something is about to change, or just after a command.
 const SHORT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long after a change, or a command, the short interval is worth it: a full resync may take hours.
@@ -62,7 +60,7 @@ async fn hold(watched: &Watched, connection: &Connection) {
         let interval = if restless && began < restless_until {
             SHORT_INTERVAL
         } else {
-            INTERVAL
+            watched.view().interval()
         };
         let mut next = began + interval;
         loop {
@@ -94,7 +92,7 @@ async fn look(watched: &Watched, connection: &Connection) -> bool {
     let mut answer = std::pin::pin!(connection.look_within(HUNG));
     let result = tokio::select! {
         result = &mut answer => result,
-        () = sleep(DEADLINE) => {
+        () = sleep(watched.view().deadline()) => {
             watched.failed(asked_at, ProbeError::Timeout, false);
             answer.await
         }

@@ -170,8 +170,11 @@ fn accept(seen: &mut Seen, facts: Facts) -> bool {
         return false;
     }
     let news = seen.facts().is_none_or(|old| is_news(old, &facts));
-    let same_process = seen.last_facts().is_some_and(|old| old.run_id == facts.run_id);
-    let mut offsets = if same_process {
+    // Offsets of another process, or of another stream, are no past of this one.
+    let same_stream = seen
+        .last_facts()
+        .is_some_and(|old| old.run_id == facts.run_id && old.replid == facts.replid);
+    let mut offsets = if same_stream {
         seen.offsets().clone()
     } else {
         Arc::default()

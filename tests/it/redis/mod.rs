@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod connection;
+mod handover;
 mod loading;
 mod probes;
 mod roles;

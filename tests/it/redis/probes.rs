@@ -1,10 +1,12 @@
 //! The watch over real servers: what wakes a set, and what is known afterwards.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::jiff::SignedDuration;
 use redis_operator::model::redis::{PodUid, ProbeError, RoleState, Seen, SetKey};
 use redis_operator::redis::client::End;
-use redis_operator::redis::{Probes, Secret, Target, roles};
+use redis_operator::redis::{Probes, Secret, Target, clock, roles};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
@@ -138,6 +140,56 @@ async fn a_hung_server_becomes_a_timeout_and_answers_again_over_the_same_connect
         ));
         assert!(!error_of(&seen).unwrap().proves_life());
         server.signal("CONT");
+        watch.answers().await;
+    }
+}
+
+#[tokio::test]
+async fn a_short_down_after_is_taken_up_over_the_same_connection_and_shortens_the_wait_for_an_answer() {
+    for binary in binaries() {
+        let server = Server::start(&binary, "orders-0");
+        let mut watch = Watch::new();
+        watch.probes.keep(&set(), vec![target(&server)]);
+        watch.answers().await;
+        let mut impatient = target(&server);
+        impatient.view.down_after = Duration::from_millis(300);
+        watch.probes.keep(&set(), vec![impatient]);
+        assert_eq!(connections(&server).await, 1);
+
+        let looked = |seen: &Seen| seen.facts().map(|facts| facts.asked_at);
+        let mut looks = BTreeSet::new();
+        until("ten looks", async || {
+            looks.extend(looked(&watch.seen()));
+            (looks.len() == 10).then_some(())
+        })
+        .await;
+        let looks: Vec<_> = looks.into_iter().collect();
+        let mut gaps: Vec<_> = looks.windows(2).map(|pair| pair[1].duration_since(pair[0])).collect();
+        gaps.sort_unstable();
+        println!("looks come every {}", gaps[5]);
+        // With the default they come every 500 ms.
+        assert!(gaps[5] < SignedDuration::from_millis(400), "{gaps:?}");
+
+        let last = looked(&watch.seen()).unwrap();
+        server.signal("STOP");
+        let hung = |seen: &Seen| error_of(seen) == Some(&ProbeError::Timeout);
+        let seen = watch.woken_until("a missed deadline", hung).await;
+        let known = clock::now();
+        server.signal("CONT");
+        let Seen::Unknown { since, .. } = seen else {
+            panic!("{seen:?}")
+        };
+        println!(
+            "silent since {}, known after {}",
+            since.duration_since(last),
+            known.duration_since(since)
+        );
+        // With the longest deadline it would be 500 ms.
+        let late = Duration::try_from(known.duration_since(since)).unwrap();
+        assert!(
+            Duration::from_millis(150) <= late && late < Duration::from_millis(500),
+            "{late:?}"
+        );
         watch.answers().await;
     }
 }
@@ -285,6 +337,7 @@ async fn a_second_operator_kills_the_first_ones_connections() {
         first.answers().await;
         let held = first.probes.connection(&set(), &uid()).unwrap();
 
+        // Whoever gets the second one's connection finds the first one's gone already.
         let mut second = Watch::new();
         second.probes.keep(&set(), vec![target(&server)]);
         assert_eq!(timeout(PATIENCE, held.ended()).await, Ok(End::Eof));

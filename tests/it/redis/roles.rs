@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redis_operator::model::redis::{Facts, RoleState, UNARMED};
 use redis_operator::names;
-use redis_operator::redis::clients::{client_mark, kill_clients};
+use redis_operator::redis::clients::kill_clients;
 use redis_operator::redis::{Connection, Secret, link_secret, roles};
 
 use super::server::{APP_PASSWORD, PORT, Server, binaries, run, until};
@@ -375,7 +375,7 @@ async fn configuration_is_set_all_or_none() {
 }
 
 #[tokio::test]
-async fn clients_from_before_the_mark_are_killed_and_later_ones_replicas_and_our_own_stay() {
+async fn clients_of_applications_are_killed_and_replicas_and_our_own_stay() {
     for binary in binaries() {
         let (parent, child) = (Server::start(&binary, "orders-0"), Server::start(&binary, "orders-1"));
         let (up, down) = (master(&parent).await, child.operator().await);
@@ -383,21 +383,13 @@ async fn clients_from_before_the_mark_are_killed_and_later_ones_replicas_and_our
         attach(&down, &parent, "orders-1", &secret("child")).await;
         link_up(&down).await;
         online(&up).await;
-        let mut before = parent.client("app").await;
-        let mark = client_mark(&up).await.unwrap();
-        let mut after = parent.client("app").await;
-
-        let done = kill_clients(&up, Some(mark)).await.unwrap();
-        assert_eq!((done.killed, done.spared), (1, 1));
+        let mut client = parent.client("app").await;
+        assert_eq!(kill_clients(&up).await.unwrap(), 1);
         assert_eq!(
-            run::<String>(&mut before, &["GET", "key"]).await,
+            run::<String>(&mut client, &["GET", "key"]).await,
             Err("no reply".into())
         );
-        assert_eq!(run::<Option<String>>(&mut after, &["GET", "key"]).await, Ok(None));
         assert!(up.look().await.unwrap().replicas[0].online());
-        let done = kill_clients(&up, None).await.unwrap();
-        assert_eq!((done.killed, done.spared), (1, 0));
-        assert_eq!(kill_clients(&up, None).await.unwrap().killed, 0);
-        assert!(up.look().await.unwrap().replicas[0].online());
+        assert_eq!(kill_clients(&up).await.unwrap(), 0);
     }
 }

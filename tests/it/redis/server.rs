@@ -250,6 +250,7 @@ pub fn view() -> View {
     View {
         app_user: "app".into(),
         managed: vec!["maxmemory-policy".into(), "repl-timeout".into()],
+        down_after: Duration::from_secs(1),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What must be true before a step is done.
 
+use crate::api::status::{Operation, OperationKind};
 use crate::decide::tests::world::redis::{Link, Redis, Role};
-use crate::decide::tests::world::{Pod, SET, World};
+use crate::decide::tests::world::{GHOSTS, Pod, SET, World};
 use crate::model::plan::{Authority, Step, Target};
 use crate::model::redis::Facts;
 use crate::names;
@@ -12,7 +13,11 @@ pub fn step(world: &World, step: &Step) {
         Step::Record { authority, why } => record(world, authority, why),
         Step::Bare { to } | Step::Arm { to, .. } => promotion(world, to, step),
         Step::Attach { child, parent, epoch } => attach(world, child, parent, *epoch),
-        Step::Fence { to } => assert!(!is_recorded(world, to), "the recorded master is fenced"),
+        Step::Fence { to } => {
+            let intended = |o: &Operation| o.kind == OperationKind::Switchover && Some(o.epoch) > world.status.epoch;
+            let planned = world.status.operation.as_ref().is_some_and(intended);
+            assert!(planned || !is_recorded(world, to), "S8: the recorded master is fenced");
+        }
         Step::LockOut { child, .. } => {
             let master = world.status.master.as_ref().map(|m| m.name.as_str());
             assert_ne!(Some(child.as_str()), master, "the master is locked out");
@@ -49,14 +54,19 @@ fn record(world: &World, new: &Authority, why: &str) {
             "S8: an epoch without an operation"
         );
     }
-    if let (Some(old), Some(new)) = (&old.operation, &new.operation) {
-        assert!(old.to == new.to, "S8: another operation begins while one is under way");
+    if let (Some(was), Some(is)) = (&old.operation, &new.operation) {
+        let replaced = was.to.is_empty() || is.to.is_empty() || new.epoch > old.epoch;
+        assert!(
+            was.to == is.to || replaced,
+            "S8: another operation begins while one is under way"
+        );
     }
     let volume = |a: &Authority| a.master.as_ref().map(|m| m.volume.clone());
-    assert!(
-        old.master.is_none() || volume(new) == volume(&old),
-        "another volume's pod becomes master: {why}"
-    );
+    if old.master.is_some() && volume(new) != volume(&old) {
+        handed_over(world, new, why);
+    } else if new.epoch > old.epoch {
+        granted(world);
+    }
     lowering(world, &old, new);
     leaving(world, &old, new);
     if let (Some(was), Some(is)) = (old.quorum, new.quorum) {
@@ -70,10 +80,52 @@ fn record(world: &World, new: &Authority, why: &str) {
     }
 }
 
+/// S6 and S7: who takes over holds every confirmed write, and after a switchover every write.
+fn handed_over(world: &World, new: &Authority, why: &str) {
+    let under_way = new.operation.as_ref().filter(|o| o.kind.is_handover());
+    let under_way = under_way.unwrap_or_else(|| panic!("another volume's pod becomes master: {why}"));
+    let winner = world.slots.iter().find(|s| {
+        s.pod
+            .as_ref()
+            .is_some_and(|p| new.master.as_ref().is_some_and(|m| m.uid == p.uid))
+    });
+    // It may have died since it was looked at: then it is never promoted.
+    let Some(redis) = winner.and_then(|s| s.pod.as_ref()?.redis.as_ref()) else {
+        return;
+    };
+    let lost: Vec<_> = world.confirmed.iter().filter(|w| !redis.data.contains(w)).collect();
+    assert!(
+        lost.is_empty(),
+        "S9: {} takes over without {lost:?}: {why}",
+        under_way.to
+    );
+    if let (OperationKind::Switchover, Some(before)) = (under_way.kind, world.master().and_then(|o| world.redis(o))) {
+        assert_eq!(redis.data, before.data, "S7: a switchover loses writes");
+    }
+}
+
+/// A start from a file may lack writes only if a file was lost.
+fn granted(world: &World) {
+    let Some(redis) = world.master().and_then(|o| world.redis(o)).filter(|r| r.loading == 0) else {
+        return;
+    };
+    let lost = world.confirmed.iter().any(|w| !redis.data.contains(w));
+    assert!(
+        !lost || world.files_lost,
+        "S9: the master is granted its role again without confirmed writes"
+    );
+}
+
 /// An elector leaves only when min(k, the rest) of the remaining replicas hold everything that the master has.
 fn leaving(world: &World, old: &Authority, new: &Authority) {
-    let stays = |volume: &str| new.electors.iter().any(|e| e.volume == volume);
-    if old.electors.iter().all(|e| stays(&e.volume)) {
+    // A learner that was a voter has left and entered again.
+    let voted = |volume: &str| old.electors.iter().any(|e| e.volume == volume && !e.learner);
+    let stays = |volume: &str| {
+        new.electors
+            .iter()
+            .any(|e| e.volume == volume && (!e.learner || !voted(volume)))
+    };
+    if new.epoch > old.epoch || old.electors.iter().all(|e| stays(&e.volume)) {
         return;
     }
     let (Some(master), Some(quorum)) = (world.master(), new.quorum) else {
@@ -89,10 +141,19 @@ fn leaving(world: &World, old: &Authority, new: &Authority) {
         *ordinal != master && elector && world.redis(*ordinal).is_some_and(|r| &r.data == all)
     };
     let holders = (0..world.slots.len()).filter(holds).count();
-    let rest = new.electors.len() - 1;
+    let volume = |ordinal: usize| world.slots[ordinal].claim.as_ref().map(|c| c.uid.as_str());
+    // Who enters in the same write does so after the other has left.
+    let others = old
+        .electors
+        .iter()
+        .filter(|e| stays(&e.volume) && Some(e.volume.as_str()) != volume(master));
+    let rest = others.count();
     assert!(
         holders >= rest.min(quorum.wait as usize),
-        "an elector leaves while {holders} of {rest} hold everything"
+        "an elector leaves while {holders} of {rest} hold everything: {:?} from {:?}, k {}",
+        new.electors,
+        old.electors,
+        quorum.wait
     );
 }
 
@@ -108,7 +169,8 @@ fn lowering(world: &World, old: &Authority, new: &Authority) {
     let Some(master) = world.master().and_then(|o| world.pod(o)) else {
         return;
     };
-    let linked = world.followers(&master.ip).len() as i32;
+    // F2: what outlives its pod is not asked yet.
+    let linked = world.followers(&master.ip).iter().filter(|at| **at < GHOSTS).count() as i32;
     assert!(
         linked <= is.min_replicas_to_write,
         "min falls to {} while {linked} replicas acknowledge",
@@ -138,9 +200,9 @@ fn promotion(world: &World, to: &Target, step: &Step) {
             assert_eq!(Some(*epoch), status.epoch, "armed in another epoch");
             assert_eq!(redis.role, Role::Master, "armed before it is bare");
             let lineage = status.histories.first().map(|h| (h.replid.as_str(), h.epoch));
-            assert_eq!(
-                lineage,
-                Some((redis.replid.as_str(), *epoch)),
+            let handed_over = status.operation.as_ref().is_some_and(|o| o.kind.is_handover());
+            assert!(
+                handed_over || lineage == Some((redis.replid.as_str(), *epoch)),
                 "armed before its lineage was recorded"
             );
             let recorded = status.quorum.map_or(0, |q| q.min_replicas_to_write);

@@ -17,6 +17,13 @@ pub struct Failed;
 impl World {
     /// Does one step.
     pub fn apply(&mut self, step: &Step) -> Result<(), Failed> {
+        let (status, began) = (self.status.clone(), self.now);
+        self.carry_out(step)?;
+        self.timeline.done(&status, step, began, self.now);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, step: &Step) -> Result<(), Failed> {
         match step {
             Step::Record { authority, .. } => self.record(authority),
             Step::CreateApp => {
@@ -34,6 +41,20 @@ impl World {
             }
             Step::Arm { to, min, .. } => self.on(to, |redis| redis.min = u32::try_from(*min).unwrap())?,
             Step::Fence { to } => self.on(to, Redis::fence)?,
+            Step::Drain { to } => self.on(to, |_| ())?,
+            Step::CatchUp { to, .. } => {
+                let ordinal = names::ordinal(SET, &to.name).ok_or(Failed)? as usize;
+                self.replicate_one(ordinal);
+                self.on(to, |_| ())?;
+            }
+            Step::KillClients { to } => {
+                self.on(to, |_| ())?;
+                self.timeline.cut_off.insert(to.run_id.clone(), (self.now, 0));
+            }
+            Step::DeletePod { pod, uid, .. } => {
+                self.named(pod, uid)?;
+                self.delete_pod(names::ordinal(SET, pod).ok_or(Failed)? as usize);
+            }
             Step::Attach { child, parent, epoch } => {
                 let secret = format!("{}/{}/{epoch}", parent.run_id, child.run_id);
                 self.on(parent, |redis| {
@@ -73,10 +94,19 @@ impl World {
             quorum,
             histories,
             operation,
+            pending_fences,
+            failovers,
         } = authority.clone();
+        let granted = operation.as_ref().is_some_and(|o| !o.kind.is_handover()) && Some(epoch) > self.status.epoch;
         let status = &mut self.status;
         (status.epoch, status.master, status.electors) = (Some(epoch), master, electors);
         (status.quorum, status.histories, status.operation) = (quorum, histories, operation);
+        (status.pending_fences, status.failovers) = (pending_fences, failovers);
+        // A file that lost its tail is the source of last resort.
+        let data = self.master().and_then(|o| self.redis(o)).map(|r| r.data.clone());
+        if let Some(data) = data.filter(|_| granted && self.files_lost) {
+            self.confirmed.retain(|write| data.contains(write));
+        }
     }
 
     /// The observed fields as server-side apply leaves them; fields of the authority are not touched.
@@ -85,6 +115,7 @@ impl World {
         let status = &mut self.status;
         (status.epoch, status.master, status.electors) = (old.epoch, old.master, old.electors);
         (status.quorum, status.histories, status.operation) = (old.quorum, old.histories, old.operation);
+        (status.pending_fences, status.failovers) = (old.pending_fences, old.failovers);
     }
 
     fn named(&mut self, name: &str, uid: &str) -> Result<&mut super::Pod, Failed> {
@@ -105,6 +136,7 @@ impl World {
             .ok_or(Failed)?;
         procedure(redis);
         self.cut_links();
+        self.hear();
         self.probe(names::ordinal(SET, &to.name).ok_or(Failed)? as usize);
         Ok(())
     }
@@ -114,13 +146,16 @@ impl World {
         use super::redis::{Link, Role};
         let lost: Vec<usize> = self
             .processes()
-            .filter(|(ordinal, _, redis)| {
+            .filter(|(_, pod, redis)| {
                 let Role::Follows { ip, link } = &redis.role else {
                     return false;
                 };
-                let name = names::pod(SET, *ordinal as u32);
+                let name = names::pod(SET, pod.name);
                 let may = |at| self.redis(at).is_some_and(|p: &Redis| p.links.contains_key(&name));
-                *link != Link::Down && self.at(ip).is_some_and(|at| !may(at))
+                *link != Link::Down
+                    && self
+                        .at(ip)
+                        .is_some_and(|at| !may(at) && self.pod(at).is_some_and(|p| p.peers_with(pod)))
             })
             .map(|(ordinal, ..)| ordinal)
             .collect();
@@ -144,7 +179,8 @@ impl World {
         body["metadata"]["resourceVersion"] = json!(self.fresh("v"));
         if object.id.kind == "StatefulSet" {
             let revision = meta::short_hash(body["spec"]["template"].to_string().as_bytes());
-            body["status"] = json!({"updateRevision": revision});
+            body["metadata"]["generation"] = json!(1);
+            body["status"] = json!({"updateRevision": revision, "observedGeneration": 1});
         }
         self.objects.insert(object.id.clone(), Live::Ours(body));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Pod, Reach, SET, World};
+use super::{GHOSTS, Pod, Reach, SET, World};
 use crate::model::observed::Live;
 use crate::names;
 
@@ -11,6 +11,14 @@ use crate::names;
 pub enum Event {
     /// A client writes through the VIP.
     Write,
+    /// Clients write over the connections they have to whoever takes it.
+    WriteToAll,
+    /// A person deletes the pod of a node that is off the network by force; its process lives on there.
+    ForceDelete { pod: usize },
+    /// A pod's stream comes slowly, or as it should again.
+    Slow { pod: usize, slow: bool },
+    /// A person asks for something by annotation.
+    Ask { name: &'static str, value: String },
     /// A process is killed; the container starts again after `back` ticks.
     Kill { pod: usize, tail: bool, back: u32 },
     /// Every process is killed.
@@ -41,6 +49,16 @@ impl World {
         match *event {
             Event::SlowProbe { .. } => {}
             Event::Write => self.client_writes(),
+            Event::WriteToAll => {
+                (0..self.slots.len()).for_each(|at| self.write_to(at));
+            }
+            Event::ForceDelete { pod } => self.force_delete(pod),
+            Event::Slow { pod, slow } => {
+                if let Some(pod) = self.pod_mut(pod) {
+                    pod.slow = slow;
+                }
+            }
+            Event::Ask { name, ref value } => drop(self.requests.insert(name.into(), value.clone())),
             Event::Kill { pod, tail, back } => {
                 self.kill(pod, tail);
                 if let Some(pod) = self.pod_mut(pod).filter(|p| p.redis.is_none()) {
@@ -52,7 +70,7 @@ impl World {
             Event::LoseVolume { pod } => {
                 // The process may live on an unreachable node; then the volume does too.
                 if self.pod(pod).is_none_or(Pod::peers_reach) {
-                    self.delete_pod(pod);
+                    self.files_lost = true;
                     if let Some(slot) = self.slots.get_mut(pod) {
                         (slot.claim, slot.pod) = (None, None);
                     }
@@ -78,10 +96,10 @@ impl World {
         }
     }
 
-    /// The pod ends in good order within the tick; a new one follows.
-    fn delete_pod(&mut self, ordinal: usize) {
-        if let Some(pod) = self.pod_mut(ordinal).filter(|p| p.peers_reach()) {
-            (pod.deleting, pod.redis, pod.started) = (true, None, None);
+    /// The pod ends in good order after its preStop hook; a new one follows.
+    pub(super) fn delete_pod(&mut self, ordinal: usize) {
+        if let Some(pod) = self.pod_mut(ordinal).filter(|p| p.peers_reach() && !p.deleting) {
+            (pod.deleting, pod.grace) = (true, 3);
         }
     }
 
@@ -104,11 +122,15 @@ impl World {
         let Some(ordinal) = names::ordinal(SET, selected).map(|o| o as usize) else {
             return;
         };
-        let Some((pod, redis)) = self.pod(ordinal).and_then(|p| Some((p, p.redis.as_ref()?))) else {
+        let Some(pod) = self.pod(ordinal) else { return };
+        if !pod.peers_reach() || !self.takes_writes(ordinal) {
             return;
-        };
-        let good = self.followers(&pod.ip).len();
-        if !pod.peers_reach() || !redis.is_armed() || good < redis.min as usize {
+        }
+        self.write_to(ordinal);
+    }
+
+    fn write_to(&mut self, ordinal: usize) {
+        if !self.takes_writes(ordinal) {
             return;
         }
         self.written += 1;
@@ -117,7 +139,30 @@ impl World {
         if let Some(redis) = slot.pod.as_mut().and_then(|p| p.redis.as_mut()) {
             redis.data.push(write);
             redis.offset += 1;
+            self.ends.insert(write, redis.offset);
         }
         slot.claim.iter_mut().for_each(|claim| claim.disk.push(write));
+    }
+
+    /// The pod object goes; the process lives on with a volume of its own, as another one is made from the claim.
+    fn force_delete(&mut self, ordinal: usize) {
+        let off = |p: &Pod| matches!(p.reach, Reach::Nobody | Reach::Apart | Reach::Peers);
+        if !self.pod(ordinal).is_some_and(off) {
+            return;
+        }
+        let mut ghost = self.slots[ordinal].pod.take();
+        ghost.iter_mut().for_each(|pod| pod.starts_in = None);
+        let free = (GHOSTS..).find(|at| self.pod(*at).is_none());
+        if let Some(at) = free {
+            self.slot(at).pod = ghost;
+        }
+    }
+
+    /// The nodes of all pods are back; their kubelets end what should not run there.
+    pub fn heal(&mut self) {
+        self.slots.truncate(GHOSTS);
+        for pod in self.slots.iter_mut().filter_map(|slot| slot.pod.as_mut()) {
+            (pod.reach, pod.slow, pod.starts_in) = (Reach::All, false, Some(0));
+        }
     }
 }

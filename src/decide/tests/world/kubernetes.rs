@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::redis::Redis;
-use super::{Claim, Pod, SET, World};
+use super::{Claim, GHOSTS, Pod, SET, World};
 use crate::build::{self, acl};
 use crate::model::observed::{AppSecret, ObjectId, Trouble};
 use crate::model::plan::Object;
@@ -26,9 +26,10 @@ impl World {
         let config = template["metadata"]["annotations"][names::annotation::CONFIG_REVISION]
             .as_str()
             .map(str::to_owned);
-        for ordinal in 0..self.slots.len().max(wanted) {
+        for ordinal in 0..self.slots.len().min(GHOSTS).max(wanted) {
             let slot = self.slot(ordinal);
             match &mut slot.pod {
+                Some(pod) if pod.deleting && pod.grace > 0 && pod.redis.is_some() => pod.grace -= 1,
                 Some(pod) if pod.deleting => slot.pod = None,
                 Some(pod) if ordinal >= wanted => pod.deleting = true,
                 Some(_) => {}
@@ -36,8 +37,9 @@ impl World {
                     self.claim(ordinal);
                     let uid = self.fresh("pod");
                     let ip = format!("10.0.0.{}", self.serial);
-                    let mut pod = Pod::new(uid, ip, now);
-                    (pod.revision, pod.config_revision) = (set.update_revision.clone(), config.clone());
+                    let mut pod = Pod::new(ordinal, uid, ip, now);
+                    (pod.revision, pod.config_revision) =
+                        (crate::build::pod::revision(&self.cluster).ok(), config.clone());
                     pod.node = Some(format!("node-{ordinal}"));
                     self.slot(ordinal).pod = Some(pod);
                 }
@@ -104,8 +106,9 @@ impl World {
         };
         (pod.redis, pod.started) = (None, None);
         pod.trouble = Some(Trouble::Terminated("exit code 137: Error".into()));
-        if let Some(claim) = slot.claim.as_mut().filter(|_| tail) {
+        if let Some(claim) = slot.claim.as_mut().filter(|c| tail && c.synced < c.disk.len()) {
             claim.disk.truncate(claim.synced);
+            self.files_lost = true;
         }
     }
 
@@ -118,7 +121,7 @@ impl World {
             .to_owned();
         let ready = |ordinal| self.pod(ordinal).is_some_and(|p| p.started.is_some() && !p.deleting);
         let name = |ordinal| names::pod(SET, ordinal as u32);
-        self.vip_pods = (0..self.slots.len())
+        self.vip_pods = (0..self.slots.len().min(GHOSTS))
             .filter(|o| ready(*o))
             .map(name)
             .filter(|n| *n == selected)

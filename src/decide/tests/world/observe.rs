@@ -7,8 +7,8 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::redis::{Link, Redis, Role};
-use super::{Pod, Reach, SET, World};
-use crate::model::observed::{ClaimFacts, Live, Member, ObjectId, Observed, PodFacts, StatefulSetFacts};
+use super::{GHOSTS, Pod, Reach, SET, World};
+use crate::model::observed::{ClaimFacts, Live, Member, ObjectId, Observed, PodFacts, StatefulSetFacts, Trouble};
 use crate::model::redis::{
     AclUser, Aof, ConnectedReplica, Engine, Facts, Link as SeenLink, Loading, NOWHERE, ProbeError, ReplicaLink, Seen,
     Version,
@@ -28,11 +28,18 @@ impl World {
         while self.pod(count).is_some() {
             count += 1;
         }
+        let members: Vec<_> = (0..count).map(|ordinal| self.member(ordinal)).collect();
+        let mut timeline = self.timeline.clone();
+        timeline.see(&self.status, &members, &self.vip_pods, self.now);
         Observed {
+            detached: timeline.detached,
+            cut_off: timeline.cut_off,
+            marks: timeline.marks,
+            requests: self.requests.clone(),
             status: self.status.clone(),
             deleting: self.deleting,
             created: Some(self.created),
-            members: (0..count).map(|ordinal| self.member(ordinal)).collect(),
+            members,
             objects: self.objects.clone(),
             stateful_set,
             internal: self.internal.clone(),
@@ -67,6 +74,7 @@ impl World {
                 zone: None,
                 deleting: p.deleting,
                 started: p.started,
+                terminated: p.redis.is_none() && matches!(p.trouble, Some(Trouble::Terminated(_))),
                 trouble: p.trouble.clone(),
                 revision: p.revision.clone(),
                 config_revision: p.config_revision.clone(),
@@ -116,7 +124,7 @@ impl World {
 
     /// Every probe looks, but those of `except`, which are slow. Who looks first changes from second to second.
     pub fn probe_all(&mut self, except: &BTreeSet<usize>) {
-        let (pods, second) = (self.slots.len(), self.now.as_second() as usize);
+        let (pods, second) = (self.slots.len().min(GHOSTS), self.now.as_second() as usize);
         let order = (0..pods).map(|ordinal| (ordinal + second) % pods);
         for ordinal in order.filter(|o| !except.contains(o)).collect::<Vec<_>>() {
             self.probe(ordinal);
@@ -127,6 +135,16 @@ impl World {
     pub fn probe(&mut self, ordinal: usize) {
         let (asked_at, answered_at) = (self.moment(), self.moment());
         let facts = self.facts(ordinal, asked_at, answered_at);
+        self.look(ordinal, asked_at, facts);
+        let members: Vec<_> = (0..self.slots.len().min(GHOSTS))
+            .map(|ordinal| self.member(ordinal))
+            .collect();
+        let mut timeline = std::mem::take(&mut self.timeline);
+        timeline.see(&self.status, &members, &self.vip_pods, self.now);
+        self.timeline = timeline;
+    }
+
+    fn look(&mut self, ordinal: usize, asked_at: Timestamp, facts: Option<Facts>) {
         let Some(pod) = self.pod_mut(ordinal) else { return };
         let (last, mut offsets) = (pod.seen.last_facts().cloned(), pod.seen.offsets().clone());
         pod.seen = match (pod.reach, facts) {
@@ -145,7 +163,7 @@ impl World {
                 let (error, eof) = match reach {
                     Reach::All | Reach::Operator | Reach::Reset => (ProbeError::Refused, true),
                     Reach::Rejected => (ProbeError::Refused, false),
-                    Reach::Peers | Reach::Nobody => (ProbeError::Timeout, false),
+                    Reach::Peers | Reach::Nobody | Reach::Apart => (ProbeError::Timeout, false),
                 };
                 let since = match &pod.seen {
                     Seen::Answers { .. } => asked_at,
@@ -214,7 +232,7 @@ impl World {
     }
 
     fn connected(&self, parent: &Pod) -> Vec<ConnectedReplica> {
-        let of = |(ordinal, _, redis): (usize, &Pod, &Redis)| {
+        let of = |(_, pod, redis): (usize, &Pod, &Redis)| {
             let Role::Follows { ip, link } = &redis.role else {
                 return None;
             };
@@ -224,7 +242,7 @@ impl World {
                 Link::Up(silent) => ("online", u64::from(*silent)),
             };
             (*ip == parent.ip).then(|| ConnectedReplica {
-                ip: names::dns(SET, "ns", &names::pod(SET, ordinal as u32)),
+                ip: names::dns(SET, "ns", &names::pod(SET, pod.name)),
                 port: names::REDIS_PORT,
                 state: state.into(),
                 offset: redis.offset,

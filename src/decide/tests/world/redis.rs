@@ -4,9 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::World;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+use super::{Pod, World};
 use crate::model::redis::UNARMED;
 use crate::names;
+
+/// A master that hears nobody takes writes for the lag and 2 s.
+const SELF_FENCE: SignedDuration = SignedDuration::from_secs(4);
 
 /// A running process.
 #[derive(Clone, Debug)]
@@ -30,6 +35,10 @@ pub struct Redis {
     pub login: Option<String>,
     pub config: BTreeMap<String, String>,
     pub version: (u16, u16),
+    /// A full resync has thrown the data away and is not complete: the file still has the old ones.
+    pub flushed: bool,
+    /// When each replica, by its pod, last acknowledged to this process.
+    pub heard: BTreeMap<String, Timestamp>,
 }
 
 /// What it follows.
@@ -72,6 +81,8 @@ impl Redis {
             login: None,
             config: BTreeMap::new(),
             version: (8, 2),
+            flushed: false,
+            heard: BTreeMap::new(),
         }
     }
 
@@ -90,6 +101,7 @@ impl Redis {
         matches!(self.link(), Some(Link::Up(_)))
     }
 
+    /// The history of its own stays, and so does the offset, but for one that threw its data away: it holds nothing.
     pub fn fence(&mut self) {
         self.role = Role::Fenced;
         self.min = UNARMED;
@@ -137,6 +149,60 @@ impl World {
             .collect()
     }
 
+    /// Whether a process answers a write with OK: armed, and enough replicas acknowledged within the lag and 2 s. A replica
+    /// that went away in sight of the process counts no more; one that is out of its sight counts until then.
+    pub fn takes_writes(&self, ordinal: usize) -> bool {
+        let Some(redis) = self.redis(ordinal) else {
+            return false;
+        };
+        let good = |at: &&Timestamp| self.now.duration_since(**at) <= SELF_FENCE;
+        redis.is_armed() && redis.heard.values().filter(good).count() >= redis.min as usize
+    }
+
+    /// What each process knows of acknowledgements, as of now.
+    pub(super) fn hear(&mut self) {
+        for parent in 0..self.slots.len() {
+            let (Some(pod), Some(redis)) = (self.pod(parent), self.redis(parent)) else {
+                continue;
+            };
+            let mut heard = BTreeMap::new();
+            for child in (0..self.slots.len()).filter(|child| *child != parent) {
+                let Some(other) = self.pod(child) else { continue };
+                if !redis.links.contains_key(&names::pod(super::SET, other.name)) {
+                    continue;
+                }
+                let up = |r: &Redis| matches!(&r.role, Role::Follows { ip, link: Link::Up(_) } if *ip == pod.ip);
+                let at = match (other.redis.as_ref().is_some_and(up), redis.heard.get(&other.uid)) {
+                    (true, _) if other.peers_with(pod) => Some(self.now),
+                    (_, Some(at)) if !other.peers_with(pod) => Some(*at),
+                    _ => None,
+                };
+                heard.extend(at.map(|at| (other.uid.clone(), at)));
+            }
+            if let Some(redis) = self.pod_mut(parent).and_then(|p| p.redis.as_mut()) {
+                redis.heard = heard;
+            }
+        }
+    }
+
+    /// Writes that as many replicas acknowledged as clients ask for are confirmed.
+    fn confirm(&mut self) {
+        let wait = self.status.quorum.map_or(0, |q| q.wait as usize);
+        let masters: Vec<_> = self.processes().filter(|(.., r)| r.is_armed() && wait > 0).collect();
+        let mut confirmed = Vec::new();
+        for (_, pod, master) in masters {
+            let holding = |write: &u32| {
+                let holds = |(.., child): &(usize, &Pod, &Redis)| {
+                    matches!(&child.role, Role::Follows { ip, link: Link::Up(0) } if *ip == pod.ip)
+                        && child.data.contains(write)
+                };
+                self.processes().filter(holds).count()
+            };
+            confirmed.extend(master.data.iter().copied().filter(|write| holding(write) >= wait));
+        }
+        self.confirmed.extend(confirmed);
+    }
+
     /// Moves every stream and link on by one tick.
     pub(super) fn replicate(&mut self) {
         for slot in &mut self.slots {
@@ -151,9 +217,12 @@ impl World {
         for ordinal in 0..self.slots.len() {
             self.replicate_one(ordinal);
         }
+        self.hear();
+        self.confirm();
         for slot in &mut self.slots {
             if let (Some(claim), Some(redis)) = (&mut slot.claim, slot.pod.as_ref().and_then(|p| p.redis.as_ref()))
                 && redis.loading == 0
+                && !redis.flushed
             {
                 claim.disk.clone_from(&redis.data);
                 claim.synced = claim.written.min(claim.disk.len());
@@ -162,7 +231,7 @@ impl World {
         }
     }
 
-    fn replicate_one(&mut self, ordinal: usize) {
+    pub(super) fn replicate_one(&mut self, ordinal: usize) {
         let Some((pod, child)) = self.pod(ordinal).and_then(|p| Some((p, p.redis.as_ref()?))) else {
             return;
         };
@@ -170,50 +239,86 @@ impl World {
             return;
         };
         let parent = self.at(ip).filter(|at| *at != ordinal);
-        let next = match parent.and_then(|at| Some((self.pod(at)?, self.redis(at)?))) {
+        let (link, change) = match parent.and_then(|at| Some((self.pod(at)?, self.redis(at)?))) {
             // The other side's sockets are closed.
-            None => (Link::Down, None),
-            Some((at, _)) if !pod.peers_reach() || !at.peers_reach() => match link {
-                Link::Up(silent) if *silent < 15 => (Link::Up(silent + 1), None),
-                Link::Up(_) | Link::Syncing(_) | Link::Down => (Link::Down, None),
+            None => (Link::Down, Change::Nothing),
+            Some((at, _)) if !pod.peers_with(at) => match link {
+                Link::Up(silent) if *silent < 15 => (Link::Up(silent + 1), Change::Nothing),
+                Link::Up(_) | Link::Syncing(_) | Link::Down => (Link::Down, Change::Nothing),
             },
-            Some((_, parent)) => connected(&names::pod(super::SET, ordinal as u32), child, parent, *link),
+            Some((_, parent)) => self.next(&names::pod(super::SET, pod.name), child, parent, *link, pod.slow),
         };
-        let (link, from) = next;
         let Some(child) = self.pod_mut(ordinal).and_then(|p| p.redis.as_mut()) else {
             return;
         };
         if let Role::Follows { link: now, .. } = &mut child.role {
             *now = link;
         }
-        if let Some((replid, offset, data)) = from {
-            (child.replid, child.offset, child.data, child.before) = (replid, offset, data, None);
+        match change {
+            Change::Nothing => {}
+            Change::Flush => (child.data, child.offset, child.flushed) = (Vec::new(), 0, true),
+            Change::Holds { replid, offset, data } => {
+                if std::mem::take(&mut child.flushed) {
+                    child.before = None;
+                } else if child.replid != replid {
+                    child.before = Some((child.replid.clone(), child.offset + 1));
+                }
+                (child.replid, child.offset, child.data) = (replid, offset, data);
+            }
+        }
+    }
+
+    /// The next state of a link whose ends reach each other, and what becomes of the child's data.
+    fn next(&self, name: &str, child: &Redis, parent: &Redis, link: Link, slow: bool) -> (Link, Change) {
+        // A demoted master goes on with the links it has, and gives no new one.
+        let goes_on_serving = parent.role == Role::Fenced && matches!(link, Link::Up(_));
+        let serves = parent.role == Role::Master || parent.linked() || goes_on_serving;
+        if parent.loading > 0 || child.loading > 0 || !serves || !parent.links.contains_key(name) {
+            return (Link::Down, Change::Nothing);
+        }
+        let goes_on = link != Link::Down || parent.links.get(name) == child.secret.as_ref();
+        match link {
+            Link::Down if !goes_on => (Link::Down, Change::Nothing),
+            Link::Up(_) | Link::Down if !child.flushed && parent.continues(&child.replid, child.offset) => {
+                assert!(
+                    parent.data.starts_with(&child.data),
+                    "a stream went on although the data before it differs"
+                );
+                // The first reply gives the parent's id; what is missing comes after it.
+                let more = match (slow, link) {
+                    (false, _) => usize::MAX,
+                    (true, Link::Down) => 0,
+                    (true, Link::Up(_) | Link::Syncing(_)) => 1,
+                };
+                (Link::Up(0), self.stream(child, parent, more))
+            }
+            Link::Up(_) | Link::Down => (Link::Syncing(1), Change::Nothing),
+            Link::Syncing(0) => (Link::Up(0), self.stream(parent, parent, 0)),
+            Link::Syncing(1) => (Link::Syncing(0), Change::Flush),
+            Link::Syncing(ticks) => (Link::Syncing(ticks - 1), Change::Nothing),
+        }
+    }
+
+    /// What a child holds after so many more writes of the parent's stream.
+    fn stream(&self, child: &Redis, parent: &Redis, more: usize) -> Change {
+        let held = child.data.len().saturating_add(more).min(parent.data.len());
+        let next = parent.data.get(held).and_then(|write| self.ends.get(write));
+        Change::Holds {
+            replid: parent.replid.clone(),
+            offset: next.map_or(parent.offset, |end| end - 1),
+            data: parent.data[..held].to_vec(),
         }
     }
 }
 
-type State = (String, u64, Vec<u32>);
-
-/// The next state of a link whose ends reach each other, and what the child holds then if that changes.
-fn connected(name: &str, child: &Redis, parent: &Redis, link: Link) -> (Link, Option<State>) {
-    let serves = parent.role == Role::Master || parent.linked();
-    if parent.loading > 0 || child.loading > 0 || !serves || !parent.links.contains_key(name) {
-        return (Link::Down, None);
-    }
-    let goes_on = link != Link::Down || parent.links.get(name) == child.secret.as_ref();
-    let partial = parent.continues(&child.replid, child.offset);
-    let all = Some((parent.replid.clone(), parent.offset, parent.data.clone()));
-    match link {
-        Link::Down if !goes_on => (Link::Down, None),
-        Link::Up(_) | Link::Down if partial => {
-            assert!(
-                parent.data.starts_with(&child.data),
-                "a stream went on although the data before it differs"
-            );
-            (Link::Up(0), all)
-        }
-        Link::Up(_) | Link::Down => (Link::Syncing(1), None),
-        Link::Syncing(0) => (Link::Up(0), all),
-        Link::Syncing(ticks) => (Link::Syncing(ticks - 1), None),
-    }
+/// What a look at its parent does to a child.
+enum Change {
+    Nothing,
+    /// A full resync is received in place of what it had.
+    Flush,
+    Holds {
+        replid: String,
+        offset: u64,
+        data: Vec<u32>,
+    },
 }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
+use super::observed::{Mark, Member};
+use super::plan::Step;
+use super::redis::{RoleState, Seen};
 use crate::api::status::{Operation, RedisReplicaSetStatus};
-use crate::model::observed::{Mark, Member};
-use crate::model::plan::Step;
-use crate::model::redis::{RoleState, Seen};
 
 /// The times of one set.
 #[derive(Clone, Debug, Default)]
