@@ -2,6 +2,7 @@
 //!
 //! - [`scene`]: a test's namespace; [`cluster`], [`kubernetes`], [`set`], [`operator`]: what it asks and tells the cluster
 //! - [`failover`]: what status tells of changes of the master, how one is asked for, and the servers' own counts
+//! - [`fault`]: what is done to a master, and undone
 //! - [`client`], [`observer`]: what runs beside a test and writes a [`history`]
 //! - [`checkers`]: what must hold of a history; pure
 //! - [`bad_input`]: manifests that a person may get wrong
@@ -18,6 +19,7 @@ pub mod client;
 pub mod cluster;
 pub mod failover;
 pub mod failure;
+pub mod fault;
 pub mod history;
 pub mod kubernetes;
 pub mod observer;

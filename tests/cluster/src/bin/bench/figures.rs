@@ -36,6 +36,9 @@ pub struct Measured {
     /// Longest time between two acknowledged writes of a client.
     #[serde(serialize_with = "milliseconds")]
     pub gap: Duration,
+    /// The same, of those that are still there at the end.
+    #[serde(serialize_with = "milliseconds")]
+    pub kept_gap: Duration,
     /// Acknowledged writes, and those of them that are missing.
     pub acknowledged: usize,
     pub lost: usize,
@@ -51,7 +54,11 @@ pub struct Measured {
 }
 
 fn milliseconds<S: serde::Serializer>(gap: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(gap.as_secs_f64() * 1000.0)
+    serializer.serialize_f64(in_milliseconds(*gap))
+}
+
+fn in_milliseconds(gap: Duration) -> f64 {
+    gap.as_secs_f64() * 1000.0
 }
 
 /// All rounds.
@@ -66,7 +73,7 @@ impl Figures {
         println!(
             "{:<26} gap {:>8.1} ms, {} of {} acknowledged and {} of {} confirmed writes lost{}",
             round.fault,
-            round.gap.as_secs_f64() * 1000.0,
+            in_milliseconds(round.gap),
             round.lost,
             round.acknowledged,
             round.confirmed_lost,
@@ -112,11 +119,12 @@ impl Figures {
         let base = by_fault.iter().find(|(fault, _)| *fault == SENTINEL_BASE);
         let base = base.map(|(_, rounds)| percentile(&gaps(rounds), 50));
         let mut text = String::from(
-            "\n| | rounds | gap p50, ms | p99, ms | max, ms | acknowledged lost | confirmed lost | full resyncs | Sentinel 500 ms / this |\n\
-             |---|---|---|---|---|---|---|---|---|\n",
+            "\n| | rounds | gap p50, ms | p99, ms | max, ms | of writes that stayed: p50, ms | acknowledged lost | confirmed lost | full resyncs | Sentinel 500 ms / this |\n\
+             |---|---|---|---|---|---|---|---|---|---|\n",
         );
         for (fault, rounds) in &by_fault {
             let gaps = gaps(rounds);
+            let kept: Vec<f64> = rounds.iter().map(|round| in_milliseconds(round.kept_gap)).collect();
             let p99 = if gaps.len() > FEW {
                 format!("{:.0}", percentile(&gaps, 99))
             } else {
@@ -126,10 +134,11 @@ impl Figures {
             let resyncs = rounds.iter().map(|round| round.full_resyncs).sum::<Option<u64>>();
             let _ = writeln!(
                 text,
-                "| {fault} | {} | {:.0} | {p99} | {:.0} | {} of {} | {} of {} | {} | {} |",
+                "| {fault} | {} | {:.0} | {p99} | {:.0} | {:.0} | {} of {} | {} of {} | {} | {} |",
                 rounds.len(),
                 percentile(&gaps, 50),
                 percentile(&gaps, 100),
+                percentile(&kept, 50),
                 sum(|round| round.lost),
                 sum(|round| round.acknowledged),
                 sum(|round| round.confirmed_lost),
@@ -167,7 +176,7 @@ fn phases(by_fault: &[(&str, Vec<&Measured>)]) -> String {
 }
 
 fn gaps(rounds: &[&Measured]) -> Vec<f64> {
-    rounds.iter().map(|round| round.gap.as_secs_f64() * 1000.0).collect()
+    rounds.iter().map(|round| in_milliseconds(round.gap)).collect()
 }
 
 /// The nearest rank: always a value that was measured.

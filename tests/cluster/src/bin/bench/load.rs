@@ -6,7 +6,7 @@ use std::time::Duration;
 use cluster_tests::checkers;
 use cluster_tests::client::{self, Manner, NUMBERS, Writer};
 use cluster_tests::failure::{Context, Outcome};
-use cluster_tests::history::{End, History, Stamp};
+use cluster_tests::history::{End, History, Stamp, Write};
 use redis::{Connection, RedisError};
 
 /// Time of undisturbed writing before a fault.
@@ -37,6 +37,8 @@ pub struct Load {
 pub struct Seen {
     /// Longest time between two acknowledged writes.
     pub gap: Duration,
+    /// The same, of writes that are still there at the end: a server whose writes are thrown away later serves nobody.
+    pub kept_gap: Duration,
     /// Acknowledged writes of both.
     pub acknowledged: usize,
     /// Of these, missing at the end.
@@ -79,20 +81,61 @@ impl Load {
         self.plain.0.stop()?;
         self.confirming.0.stop()?;
         let there = there()?;
-        let gap = client::count(&self.plain.1, struck, over).gap;
         let mut writes = self.plain.1.events().writes.clone();
+        let acknowledged = writes.iter().filter(|write| write.end == End::Ok);
+        let gap = longest_gap(acknowledged.clone(), struck, over);
+        let kept_gap = longest_gap(acknowledged.filter(|write| there.contains(&write.number)), struck, over);
         writes.extend(self.confirming.1.events().writes.iter().cloned());
         let mut findings = checkers::no_confirmed_write_lost(&writes, &there);
         findings.extend(checkers::nothing_resurrected(&writes, &there));
         findings.extend(checkers::losses_are_reported(&writes, &there, reported, SMALLEST_WRITE));
-        let count = |of: &dyn Fn(&cluster_tests::history::Write) -> bool| writes.iter().filter(|w| of(w)).count();
+        let count = |of: &dyn Fn(&Write) -> bool| writes.iter().filter(|w| of(w)).count();
         Ok(Seen {
             gap,
+            kept_gap,
             acknowledged: count(&|w| w.end == End::Ok),
             lost: count(&|w| w.end == End::Ok && !there.contains(&w.number)),
             confirmed: count(&|w| w.confirmed),
             confirmed_lost: count(&|w| w.confirmed && !there.contains(&w.number)),
             findings,
         })
+    }
+}
+
+/// The longest time without the end of one of these writes; the last before `struck` counts as its beginning.
+fn longest_gap<'a>(writes: impl Iterator<Item = &'a Write>, struck: Stamp, over: Stamp) -> Duration {
+    let (mut last, mut longest) = (Duration::ZERO, Duration::ZERO);
+    for at in writes.map(|write| write.span.ended.0).chain([over.0]) {
+        if at > struck.0 {
+            longest = longest.max(at.saturating_sub(last));
+        }
+        last = at;
+    }
+    longest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_begins_with_the_last_write_before_the_fault() {
+        let at = |ms| Stamp(Duration::from_millis(ms));
+        let writes: Vec<Write> = [10, 500, 520, 900, 910]
+            .map(|ms| Write {
+                number: ms,
+                span: cluster_tests::history::Span {
+                    begun: at(ms - 1),
+                    ended: at(ms),
+                },
+                end: End::Ok,
+                confirmed: false,
+            })
+            .to_vec();
+        assert_eq!(longest_gap(writes.iter(), at(530), at(920)), Duration::from_millis(380));
+        assert_eq!(
+            longest_gap(writes.iter(), at(905), at(2000)),
+            Duration::from_millis(1090)
+        );
     }
 }

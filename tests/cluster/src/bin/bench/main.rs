@@ -1,7 +1,6 @@
 //! `cargo testbed bench`: how long nobody takes writes when a master dies, hangs, is lost or hands over; beside a stock
 //! Redis Sentinel deployment on the same cluster. docs/benchmarks.md has the figures and how to repeat them.
 
-mod fault;
 mod figures;
 mod load;
 mod ours;
@@ -13,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use cluster_tests::cluster::Cluster;
 use cluster_tests::failure::{Context, Outcome};
-use fault::Fault;
+use cluster_tests::fault::Fault;
 use figures::Figures;
 use ours::Ours;
 use sentinel::Sentinel;

@@ -7,13 +7,13 @@ use cluster_tests::cluster::Cluster;
 use cluster_tests::ensure;
 use cluster_tests::failover::full_resyncs_between;
 use cluster_tests::failure::{Context, Outcome};
+use cluster_tests::fault::Fault;
 use cluster_tests::history::Stamp;
 use cluster_tests::operator::Operator;
 use cluster_tests::set::Set;
 use cluster_tests::wait::{Look, until};
 use serde_json::json;
 
-use crate::fault::Fault;
 use crate::figures::Measured;
 use crate::load::{self, Connect, Load};
 
@@ -81,6 +81,7 @@ impl Ours {
             fault: fault.name().to_owned(),
             sentinel: false,
             gap: seen.gap,
+            kept_gap: seen.kept_gap,
             acknowledged: seen.acknowledged,
             lost: seen.lost,
             confirmed: seen.confirmed,

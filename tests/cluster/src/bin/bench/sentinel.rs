@@ -125,6 +125,7 @@ impl Sentinel {
             fault: format!("Sentinel {down_after} ms, kill -9"),
             sentinel: true,
             gap: seen.gap,
+            kept_gap: seen.kept_gap,
             acknowledged: seen.acknowledged,
             lost: seen.lost,
             confirmed: seen.confirmed,

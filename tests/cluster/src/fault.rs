@@ -1,13 +1,14 @@
-//! What is done to a master of ours, and how it is undone.
+//! What is done to a set's master, and how it is undone.
 
 use std::time::Duration;
 
 use clap::ValueEnum;
-use cluster_tests::ensure;
-use cluster_tests::failure::{Context, Outcome};
-use cluster_tests::operator::Operator;
-use cluster_tests::set::Set;
 use testbed::Signal;
+
+use crate::ensure;
+use crate::failure::{Context, Outcome};
+use crate::operator::{self, Operator};
+use crate::set::Set;
 
 /// Longest for an operator to lead, a hand-over to be done.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -32,6 +33,7 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every one, those that take a node last.
     pub const ALL: [Self; 7] = [
         Self::Kill,
         Self::Switchover,
@@ -42,6 +44,8 @@ impl Fault {
         Self::NodeOffWithLeader,
     ];
 
+    /// As tables have it.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill -9",
@@ -55,21 +59,26 @@ impl Fault {
     }
 
     /// Whether a round is a matter of seconds.
+    #[must_use]
     pub fn is_quick(self) -> bool {
         matches!(self, Self::Kill | Self::Switchover)
     }
 
+    /// Whether a node is lost.
+    #[must_use]
     pub fn takes_a_node(self) -> bool {
         matches!(self, Self::NodeOff | Self::NodeOffWithLeader)
     }
 
     /// Whether nothing is broken, so that no acknowledged write may be lost.
+    #[must_use]
     pub fn is_planned(self) -> bool {
         matches!(self, Self::Switchover | Self::Delete)
     }
 
     /// Full resyncs that the old master's own return may cost: it starts from its append-only file, which has no
     /// history, or comes back with writes that nobody else has.
+    #[must_use]
     pub fn full_resyncs_of_return(self) -> u64 {
         match self {
             Self::Switchover => 0,
@@ -78,15 +87,15 @@ impl Fault {
     }
 
     /// Makes the master one that this fault is about: on the leader's node, or not on it.
+    ///
+    /// # Errors
+    /// If no pod of the set is there, or the hand-over to it is not done.
     pub fn prepare(self, set: &Set, id: &str) -> Outcome {
         if !self.takes_a_node() {
             return Ok(());
         }
         let leader = Operator::new(&set.cluster).wait_leader(LIMIT)?;
-        let leader = set
-            .cluster
-            .kubernetes
-            .get("pods", cluster_tests::operator::NAME, &leader)?;
+        let leader = set.cluster.kubernetes.get("pods", operator::NAME, &leader)?;
         let together = self == Self::NodeOffWithLeader;
         let fits = |pod: &str| -> Outcome<bool> { Ok((leader["spec"]["nodeName"] == *set.node_of(pod)?) == together) };
         if fits(&set.master()?)? {
@@ -102,7 +111,10 @@ impl Fault {
         set.wait_reports_after(epoch, LIMIT).map(drop)
     }
 
-    /// Does it to this pod.
+    /// Does it to this pod. A hand-over is asked for with this id.
+    ///
+    /// # Errors
+    /// If it cannot be done.
     pub fn strike(self, set: &Set, master: &str, id: &str) -> Outcome {
         let (testbed, namespace) = (&set.cluster.testbed, &set.namespace);
         match self {
@@ -117,6 +129,9 @@ impl Fault {
     }
 
     /// Undoes what lasts.
+    ///
+    /// # Errors
+    /// If it cannot be undone.
     pub fn undo(self, set: &Set, master: &str) -> Outcome {
         let (testbed, namespace) = (&set.cluster.testbed, &set.namespace);
         match self {

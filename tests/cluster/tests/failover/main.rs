@@ -1,0 +1,238 @@
+//! One set whose master is killed, stopped, deleted, cut off, lost with its node and handed over, one after the other.
+//!
+//! After each: one pod takes writes, and it is the one that status names; what was confirmed by WAIT is there; what else
+//! is lost, the reports say; nobody is resynced in full but those who come back without a history. Alone on the cluster.
+//! `TRIALS=Kill,Nap` picks some by a part of their name.
+
+mod trial;
+
+use std::time::Duration;
+
+use cluster_tests::client::{self, Login};
+use cluster_tests::failover::{Report, full_resyncs_between};
+use cluster_tests::failure::{Context, Outcome};
+use cluster_tests::history::Stamp;
+use cluster_tests::observer::Observer;
+use cluster_tests::operator::Operator;
+use cluster_tests::scene::Scene;
+use cluster_tests::set::{Set, summary};
+use cluster_tests::wait::{Look, until};
+use cluster_tests::{checkers, ensure};
+use serde_json::json;
+use trial::{CHANGED, Change, Trial};
+
+const READY: Duration = Duration::from_secs(120);
+const FIRST_WRITE: Duration = Duration::from_secs(10);
+/// Bytes in the replication stream of the shortest write, `SADD numbers 0`.
+const SMALLEST_WRITE: u64 = 34;
+
+#[test]
+fn no_confirmed_write_is_lost_and_one_pod_takes_writes_whatever_happens_to_the_master() -> Outcome {
+    Scene::play("failover", |scene| {
+        let set = Set::create(&scene.cluster, &scene.namespace, "torn", json!({"image": "redis:8.0"}))?;
+        set.wait_redundant(READY)?;
+        let login = set.login()?;
+        login.wait_reachable()?;
+        let observer = Observer::start(&set, &login, &scene.history);
+        let mut reported = 0;
+        let mut result = Ok(());
+        for trial in picked() {
+            result = round(scene, &set, trial, &mut reported).context(format_args!("{trial:?}"));
+            if result.is_err() {
+                break;
+            }
+        }
+        observer.stop()?;
+        let events = scene.history.events();
+        let mut findings = checkers::single_writer(&events.probes);
+        findings.extend(checkers::writers_are_named(&events.probes, &events.authorities));
+        findings.extend(checkers::vip_leads_to_the_master(&events.authorities));
+        findings.extend(checkers::epochs_are_monotone(&events.authorities));
+        // What the observer saw says more than the round that broke.
+        findings.extend(result.err().map(|failure| failure.to_string()));
+        ensure!(findings.is_empty(), "{}", findings.join("; "));
+        Ok(())
+    })
+}
+
+fn picked() -> Vec<Trial> {
+    let names = std::env::var("TRIALS").unwrap_or_default();
+    let names: Vec<_> = names.split(',').collect();
+    let named = |trial: &Trial| names.iter().any(|name| format!("{trial:?}").contains(name));
+    Trial::ALL.into_iter().filter(named).collect()
+}
+
+fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut u64) -> Outcome {
+    let history = &scene.history;
+    trial.prepare(set)?;
+    set.wait_redundant(READY)?;
+    let (master, epoch, before) = (set.master()?, set.epoch()?, set.full_resyncs()?);
+    let begun = Stamp::now();
+    let writers = trial::writers(set, history)?;
+    client::acknowledged_after(history, begun, FIRST_WRITE)?;
+
+    let struck = Stamp::now();
+    trial::play(trial, set, history, &master, || wait_changed(set, epoch))?;
+    client::acknowledged_after(history, Stamp::now(), READY)?;
+    set.wait_redundant(READY)?;
+    Operator::new(&set.cluster).wait_leader(READY)?;
+    for writer in writers {
+        writer.stop()?;
+    }
+
+    let mut reports = set.reports()?;
+    reports.retain(|report| report.epoch > epoch);
+    *reported += reports.iter().map(|report| report.max_lost_bytes).sum::<u64>();
+    let counts = client::count(history, struck, Stamp::now());
+    println!(
+        "{trial:?}: {} writes acknowledged, none for {:.0} ms; {}",
+        counts.ok,
+        counts.gap.as_secs_f64() * 1000.0,
+        reports
+            .first()
+            .map_or("no change of the master", |report| &report.message)
+    );
+    changed_as_expected(set, trial, &master, epoch, &reports)?;
+    if trial.is_invisible() {
+        ensure!(counts.fail + counts.unknown == 0, "writes failed: {counts:?}");
+    }
+    let login = set.login()?;
+    only_the_master_takes_writes(set, &login)?;
+    kept(scene, trial, &login, *reported)?;
+    let full = full_resyncs_between(&before, &set.full_resyncs()?);
+    ensure!(full <= trial.full_resyncs(), "{full} full resyncs");
+    Ok(())
+}
+
+fn wait_changed(set: &Set, epoch: i64) -> Outcome {
+    until(format_args!("a report after epoch {epoch}"), CHANGED, || {
+        let there = set.reports()?.first().is_some_and(|report| report.epoch > epoch);
+        Ok(Look::when(there, summary(&set.object()?)))
+    })
+}
+
+fn changed_as_expected(set: &Set, trial: Trial, before: &str, epoch: i64, reports: &[Report]) -> Outcome {
+    let (master, now) = (set.master()?, set.epoch()?);
+    match (trial.change(), reports) {
+        (Change::None, []) => {
+            ensure!(
+                now == epoch,
+                "the epoch went from {epoch} to {now} although nothing may happen"
+            );
+            ensure!(master == before, "{master} is master after {before}");
+        }
+        (Change::None, [report, ..]) => ensure!(false, "there was a change of the master: {}", report.message),
+        (Change::To(kind), [report]) => {
+            ensure!(
+                report.kind == kind,
+                "a {} instead of a {kind}: {}",
+                report.kind,
+                report.message
+            );
+            ensure!(report.from == before, "from {} and not {before}", report.from);
+            ensure!(report.to == master, "to {}, and {master} is master", report.to);
+            ensure!(
+                report.resyncs.full == 0,
+                "siblings were resynced in full: {}",
+                report.message
+            );
+            ensure!(
+                report.fence != "Pending",
+                "the fence is pending after all: {}",
+                report.message
+            );
+            ensure!(report.epoch == now, "epoch {} reported, {now} in force", report.epoch);
+        }
+        (Change::To(kind), other) => ensure!(false, "{} reports instead of one {kind}", other.len()),
+        (Change::Any, []) => ensure!(master == before, "{master} is master after {before}, without a report"),
+        (Change::Any, [report, ..]) => ensure!(report.to == master, "to {}, and {master} is master", report.to),
+    }
+    Ok(())
+}
+
+/// What each pod says to a write of the application.
+fn only_the_master_takes_writes(set: &Set, login: &Login) -> Outcome {
+    let master = set.master()?;
+    let mut writable = Vec::new();
+    for (pod, address) in set.addresses()? {
+        let mut connection = login.at(address).connect().context(&pod)?;
+        if redis::cmd("SET")
+            .arg("probe")
+            .arg("x")
+            .query::<()>(&mut connection)
+            .is_ok()
+        {
+            writable.push(pod);
+        }
+    }
+    ensure!(
+        writable == [master.as_str()],
+        "{writable:?} take writes, {master} is master"
+    );
+    Ok(())
+}
+
+fn kept(scene: &Scene, trial: Trial, login: &Login, reported: u64) -> Outcome {
+    let there = login.numbers()?;
+    let events = scene.history.events();
+    let confirmed = events.writes.iter().filter(|write| write.confirmed).count();
+    ensure!(confirmed > 0, "no write was confirmed");
+    let mut findings = checkers::no_confirmed_write_lost(&events.writes, &there);
+    findings.extend(checkers::losses_are_reported(
+        &events.writes,
+        &there,
+        reported,
+        SMALLEST_WRITE,
+    ));
+    findings.extend(checkers::nothing_resurrected(&events.writes, &there));
+    if trial.is_lossless() {
+        let struck = events.marks.last().map(|mark| mark.at);
+        let since: Vec<_> = events
+            .writes
+            .iter()
+            .filter(|w| Some(w.span.begun) > struck)
+            .cloned()
+            .collect();
+        findings.extend(checkers::nothing_lost(&since, &there, &[]));
+    }
+    ensure!(findings.is_empty(), "{}", findings.join("; "));
+    Ok(())
+}
+
+#[test]
+fn a_request_is_acted_on_once_and_a_dry_run_changes_nothing() -> Outcome {
+    Scene::play("requests", |scene| {
+        let set = Set::create(&scene.cluster, &scene.namespace, "asked", json!({"image": "redis:8.0"}))?;
+        set.wait_redundant(READY)?;
+        let epoch = set.epoch()?;
+        dry_run(&set, "any@1")?;
+        ensure!(set.epoch()? == epoch, "a dry run changed the master");
+
+        set.ask("switchover", "any@1")?;
+        let answer = set.wait_answer("switchover", "any@1", CHANGED)?;
+        ensure!(answer["outcome"] == "Done", "{answer}");
+        let reports = set.wait_reports_after(epoch, READY)?;
+        ensure!(reports.len() == 1, "{} reports of one request", reports.len());
+        let master = set.master()?;
+
+        // Taken away and put back it is the same request.
+        set.change(&json!({"metadata": {"annotations": {"redisreplicaset.dev/switchover": null}}}))?;
+        dry_run(&set, "any@2")?;
+        set.ask("switchover", "any@1")?;
+        dry_run(&set, "any@3")?;
+        ensure!(
+            set.master()? == master && set.epoch()? == reports[0].epoch,
+            "the same request was acted on again: {:?}",
+            set.reports()?
+        );
+        Ok(())
+    })
+}
+
+/// Its answer also says that what was asked before it was seen.
+fn dry_run(set: &Set, value: &str) -> Outcome {
+    set.ask("switchover-dry-run", value)?;
+    let answer = set.wait_answer("switchover-dry-run", value, CHANGED)?;
+    ensure!(answer["outcome"] == "Done", "dry run {value}: {answer}");
+    Ok(())
+}
