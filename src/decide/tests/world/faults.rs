@@ -17,8 +17,6 @@ pub enum Event {
     ForceDelete { pod: usize },
     /// A pod's stream comes slowly, or as it should again.
     Slow { pod: usize, slow: bool },
-    /// A person asks for something by annotation.
-    Ask { name: &'static str, value: String },
     /// A process is killed; the container starts again after `back` ticks.
     Kill { pod: usize, tail: bool, back: u32 },
     /// Every process is killed.
@@ -58,7 +56,6 @@ impl World {
                     pod.slow = slow;
                 }
             }
-            Event::Ask { name, ref value } => drop(self.requests.insert(name.into(), value.clone())),
             Event::Kill { pod, tail, back } => {
                 self.kill(pod, tail);
                 if let Some(pod) = self.pod_mut(pod).filter(|p| p.redis.is_none()) {
