@@ -13,6 +13,7 @@ mod operator;
 mod oracle;
 mod random;
 mod replicas;
+mod requests;
 mod returning;
 mod scaling;
 mod text;
