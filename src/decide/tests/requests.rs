@@ -20,16 +20,15 @@ fn pass(world: &World, name: &str, value: &str) -> Plan {
     decide(&world.cluster, &observed, world.now)
 }
 
-/// Outcome, reason and whether a switchover was begun, of one pass.
+/// What one pass answers to this value, with the reason, and whether a switchover was begun for it.
 fn asked(world: &World, name: &str, value: &str) -> (Option<(Outcome, String)>, bool) {
     let plan = pass(world, name, value);
     let begun = plan.steps.iter().any(|step| {
         matches!(step, Step::Record { authority, .. }
             if authority.operation.as_ref().is_some_and(|o| o.request_id.as_deref() == Some(value)))
     });
-    let row = plan
-        .status
-        .and_then(|s| s.requests.into_iter().find(|r| r.name == name));
+    let answers = |r: &Request| r.name == name && r.value == value;
+    let row = plan.status.and_then(|s| s.requests.into_iter().find(answers));
     (row.map(|r| (r.outcome, r.reason)), begun)
 }
 
