@@ -13,9 +13,7 @@ pub(super) fn of(view: &View, roles: &Roles, wanted: &Wanted) -> Vec<Note> {
     let mut notes = Vec::new();
     for step in &roles.steps {
         if let Step::Record { authority, .. } = step {
-            notes.extend(begun(view, authority));
-            notes.extend(ended(view, authority));
-            notes.extend(fences(view, authority));
+            notes.extend(recorded(view, authority));
         }
     }
     notes.extend(wanted.steps.iter().filter_map(|step| match step {
@@ -31,6 +29,12 @@ pub(super) fn of(view: &View, roles: &Roles, wanted: &Wanted) -> Vec<Note> {
         _ => None,
     }));
     notes
+}
+
+/// What a change of the record says.
+pub(super) fn recorded(view: &View, authority: &Authority) -> Vec<Note> {
+    let role = begun(view, authority).into_iter().chain(ended(view, authority));
+    role.chain(fences(view, authority)).collect()
 }
 
 /// A failover begins, once for each.

@@ -20,16 +20,15 @@ fn pass(world: &World, name: &str, value: &str) -> Plan {
     decide(&world.cluster, &observed, world.now)
 }
 
-/// Outcome, reason and whether a switchover was begun, of one pass.
+/// What one pass answers to this value, with the reason, and whether a switchover was begun for it.
 fn asked(world: &World, name: &str, value: &str) -> (Option<(Outcome, String)>, bool) {
     let plan = pass(world, name, value);
     let begun = plan.steps.iter().any(|step| {
         matches!(step, Step::Record { authority, .. }
             if authority.operation.as_ref().is_some_and(|o| o.request_id.as_deref() == Some(value)))
     });
-    let row = plan
-        .status
-        .and_then(|s| s.requests.into_iter().find(|r| r.name == name));
+    let answers = |r: &Request| r.name == name && r.value == value;
+    let row = plan.status.and_then(|s| s.requests.into_iter().find(answers));
     (row.map(|r| (r.outcome, r.reason)), begun)
 }
 
@@ -103,4 +102,45 @@ fn an_answer_fits_into_status_however_long_the_request_is() {
     again.write_status(&status);
     let plan = pass(&again, "switchover", &"x".repeat(200_000));
     assert_eq!(plan.status, None);
+}
+
+/// A set that knows of a request since a time, and of a switchover in the same words that ended at another.
+fn after(known: (&str, Outcome, i64), reported: (&str, i64)) -> World {
+    use serde_json::json;
+    let mut world = at_rest();
+    let at = |seconds: i64| (world.now + k8s_openapi::jiff::SignedDuration::from_secs(seconds)).to_string();
+    let (value, outcome, seconds) = known;
+    let row = json!({
+        "name": "switchover", "value": value, "outcome": outcome, "reason": "", "message": "", "at": at(seconds),
+    });
+    let report = json!({
+        "epoch": 3, "kind": "Switchover", "reason": "Requested", "requestId": reported.0, "proof": "Demoted",
+        "witnesses": {"asked": 0, "agreed": 0}, "positions": {"electors": 3, "needed": 2, "read": 2},
+        "maxLostBytes": 0, "from": "s-1", "to": "s-0", "fence": "Proven", "phasesMs": {"total": 80},
+        "resyncs": {"partial": 1, "full": 0}, "startedAt": at(reported.1), "finishedAt": at(reported.1),
+        "message": "s-1 handed over",
+    });
+    world.status.requests = vec![serde_json::from_value(row).unwrap()];
+    world.status.failovers = vec![serde_json::from_value(report).unwrap()];
+    world
+}
+
+#[test]
+fn the_same_words_are_a_new_request_after_another_one_and_a_report_answers_what_it_followed() {
+    let other = ("s-1@a", Outcome::Refused);
+    let old = after((other.0, other.1, -10), ("any", -60));
+    assert_eq!(asked(&old, "switchover", "any"), (None, true));
+    let done = (Some((Outcome::Done, String::new())), false);
+    let fresh = after((other.0, other.1, -60), ("any", -10));
+    assert_eq!(asked(&fresh, "switchover", "any"), done);
+}
+
+#[test]
+fn a_request_that_runs_is_done_by_its_own_report_and_else_given_up() {
+    let reported = after(("any", Outcome::Running, -60), ("any", -10));
+    let done = (Some((Outcome::Done, String::new())), false);
+    assert_eq!(asked(&reported, "switchover", "any"), done);
+    let earlier = after(("any", Outcome::Running, -10), ("any", -60));
+    let given_up = (Some((Outcome::Refused, "GivenUp".to_owned())), false);
+    assert_eq!(asked(&earlier, "switchover", "any"), given_up);
 }
