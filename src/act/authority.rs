@@ -23,7 +23,8 @@ pub(super) async fn record(
         ..PatchParams::default()
     };
     let version = set.metadata.resource_version.as_deref();
-    let body = Patch::Merge(patch(version, authority));
+    let before = Authority::from(&set.status.clone().unwrap_or_default());
+    let body = Patch::Merge(patch(version, &before, authority));
     let written = call(
         actor,
         "status (compare-and-set)".into(),
@@ -45,8 +46,27 @@ pub(super) async fn record(
     }
 }
 
-/// Lists are replaced whole, `null` removes a field, fields of others are not named.
-fn patch(version: Option<&str>, authority: &Authority) -> Value {
+/// A merge patch replaces lists whole, but goes into objects: what the version that is written over has and the new one
+/// has not is named with `null`, also inside an operation. Fields of others are not named.
+fn patch(version: Option<&str>, before: &Authority, authority: &Authority) -> Value {
+    json!({
+        "metadata": {"resourceVersion": version},
+        "status": over(&fields(before), fields(authority)),
+    })
+}
+
+fn over(before: &Value, after: Value) -> Value {
+    let (Value::Object(before), Value::Object(mut after)) = (before, after.clone()) else {
+        return after;
+    };
+    for (name, had) in before {
+        let next = after.remove(name).map_or(Value::Null, |next| over(had, next));
+        after.insert(name.clone(), next);
+    }
+    Value::Object(after)
+}
+
+fn fields(authority: &Authority) -> Value {
     let Authority {
         epoch,
         master,
@@ -58,16 +78,29 @@ fn patch(version: Option<&str>, authority: &Authority) -> Value {
         failovers,
     } = authority;
     json!({
-        "metadata": {"resourceVersion": version},
-        "status": {
-            "epoch": epoch,
-            "master": master,
-            "electors": electors,
-            "quorum": quorum,
-            "histories": histories,
-            "operation": operation,
-            "pendingFences": pending_fences,
-            "failovers": failovers,
-        },
+        "epoch": epoch,
+        "master": master,
+        "electors": electors,
+        "quorum": quorum,
+        "histories": histories,
+        "operation": operation,
+        "pendingFences": pending_fences,
+        "failovers": failovers,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_operation_said_does_not_stay_in_a_newer_one() {
+        let switchover =
+            json!({"epoch": 1, "operation": {"kind": "Switchover", "to": "cache-1", "verdict": {"a": {"b": 1}}}});
+        let failover = json!({"epoch": 1, "operation": {"kind": "Failover", "verdict": {"a": {}}}});
+        let want = json!({"epoch": 1, "operation": {"kind": "Failover", "to": null, "verdict": {"a": {"b": null}}}});
+        assert_eq!(over(&switchover, failover), want);
+        let none = json!({"epoch": 1, "operation": null});
+        assert_eq!(over(&want, none.clone()), none);
+    }
 }
