@@ -62,7 +62,7 @@ const DRAIN: Duration = Duration::from_millis(250);
 /// How long one catching up looks.
 const CATCH_UP: Duration = Duration::from_millis(400);
 
-/// Cuts applications off from a former master, and notes how many there were.
+/// Cuts applications off from a former master, and notes when.
 pub(super) async fn kill_clients(actor: &Actor<'_>, to: &Target, memory: &mut Memory) -> Result<(), ActError> {
     let connection = connection(actor, to)?;
     let killed = clients::kill_clients(&connection)
@@ -74,10 +74,7 @@ pub(super) async fn kill_clients(actor: &Actor<'_>, to: &Target, memory: &mut Me
     if killed > 0 {
         tracing::info!(set = %actor.key, pod = %to.name, killed, "cut applications off");
     }
-    memory
-        .timeline
-        .cut_off
-        .insert(to.run_id.clone(), (clock::now(), killed));
+    memory.timeline.cut_off.insert(to.run_id.clone(), clock::now());
     Ok(())
 }
 

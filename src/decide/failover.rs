@@ -10,10 +10,10 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::election::{self, Election};
 use super::fate::{self, Fate};
 use super::hold::Hold;
-use super::operation;
 use super::report;
 use super::roles::Roles;
 use super::view::{View, target};
+use super::{handover, operation};
 use crate::api::WhenUnreachable;
 use crate::api::status::{Elector, Operation, OperationKind, OperationReason, PendingFence, Proof, Witnesses};
 use crate::model::observed::Member;
@@ -280,13 +280,7 @@ fn choose(
     // The master itself holds the most: it was demoted by somebody, and its role is given again.
     let again = view.master().is_some_and(|m| m.ordinal == winner.ordinal);
     if again {
-        return operation::begin(
-            view,
-            winner,
-            OperationKind::Grant,
-            OperationReason::Restarted,
-            view.authority.epoch.saturating_add(1),
-        );
+        return operation::grant_back(view, winner);
     }
     let verdict = report::verdict(view, facts, proof, witnesses, election.positions());
     let before = view.authority.operation.as_ref();
@@ -302,7 +296,7 @@ fn choose(
         started_at: began,
         verdict: Some(verdict),
     };
-    let mut authority = operation::handed_over(view, winner, operation);
+    let mut authority = handover::handed_over(view, winner, operation);
     if matches!(proof, Proof::FenceTimeElapsed | Proof::None) {
         authority.pending_fences.extend(pending_fence(view));
     }

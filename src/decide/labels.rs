@@ -72,7 +72,7 @@ fn is_left_by_clients(view: &View, member: &Member) -> Option<bool> {
         .max(reported)
         .filter(|_| shown.is_some() && view.authority.operation.is_none());
     let cut = view.observed.cut_off.get(&facts.run_id);
-    Some(cut.is_some_and(|(at, _)| moved.is_some_and(|moved| *at >= moved + VIP_SETTLES)))
+    Some(cut.is_some_and(|at| moved.is_some_and(|moved| *at >= moved + VIP_SETTLES)))
 }
 
 /// Whether a pod handed over or was replaced, as far as status goes back; a label alone may be somebody's edit.
@@ -84,7 +84,7 @@ fn was_master(view: &View, member: &Member) -> bool {
 
 fn cut_off(view: &View, member: &Member) -> Option<Step> {
     let last = member.facts().and_then(|f| view.observed.cut_off.get(&f.run_id));
-    if last.is_some_and(|(at, _)| view.since(*at) < CUT_AGAIN) {
+    if last.is_some_and(|at| view.since(*at) < CUT_AGAIN) {
         return None;
     }
     target(member).map(|to| Step::KillClients { to })

@@ -15,6 +15,7 @@ mod failover;
 mod fate;
 mod fences;
 mod founding;
+mod handover;
 mod hold;
 mod labels;
 mod lineage;

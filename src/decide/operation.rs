@@ -9,19 +9,17 @@ use k8s_openapi::jiff::SignedDuration;
 use super::founding::loaded;
 use super::hold::Hold;
 use super::quorum::{min_target, wait_target};
-use super::replicas::{self, continues};
+use super::replicas;
 use super::roles::Roles;
 use super::view::{View, target};
-use super::{failover, fate, lineage, report, sync};
+use super::{fate, handover};
 use crate::api::status::{Elector, History, Identity, Operation, OperationKind, OperationReason, Quorum};
-use crate::model::observed::{Mark, Member};
+use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, RoleState, Seen};
 
 /// How long a new master waits for the replicas that its min-replicas-to-write asks for.
 const AWAIT_REPLICAS: SignedDuration = SignedDuration::from_secs(10);
-/// How long a report waits for the EndpointSlices and the replicas.
-const SETTLE: SignedDuration = SignedDuration::from_secs(3);
 /// Lineages that are remembered; a replica can not meet more (Redis keeps two).
 const HISTORIES: usize = 10;
 
@@ -69,23 +67,8 @@ pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: O
     }])
 }
 
-/// The authority once another pod has taken over.
-pub(super) fn handed_over(view: &View, winner: &Member, operation: Operation) -> Authority {
-    let before = &view.authority;
-    let master = winner.identity();
-    Authority {
-        epoch: operation.epoch,
-        electors: master
-            .as_ref()
-            .map_or_else(|| before.electors.clone(), |m| with_master(&before.electors, m)),
-        master,
-        operation: Some(operation),
-        ..before.clone()
-    }
-}
-
 /// The electors with the master among them, as the process it is now.
-fn with_master(electors: &[Elector], master: &Identity) -> Vec<Elector> {
+pub(super) fn with_master(electors: &[Elector], master: &Identity) -> Vec<Elector> {
     let entry = Elector {
         name: master.name.clone(),
         uid: master.uid.clone(),
@@ -127,10 +110,21 @@ pub(super) fn grant_again(view: &View) -> Roles {
     )
 }
 
+/// A demoted master that holds the most takes its role again, under a new epoch.
+pub(super) fn grant_back(view: &View, old: &Member) -> Roles {
+    begin(
+        view,
+        old,
+        OperationKind::Grant,
+        OperationReason::Restarted,
+        view.authority.epoch.saturating_add(1),
+    )
+}
+
 /// Goes on with what is under way.
 pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
     if under_way.kind.is_handover() {
-        return promote(view, under_way);
+        return handover::promote(view, under_way);
     }
     let member = match awaited(view) {
         Ok(member) => member,
@@ -165,71 +159,6 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
             Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
         }
     }
-}
-
-/// A pod takes over whose position was the largest: its data is not judged again. It is armed and its siblings are attached
-/// side by side; with a minimum it takes its first write when so many have.
-fn promote(view: &View, under_way: &Operation) -> Roles {
-    if let (Some(master), Some((_, facts, min))) = (view.master(), view.serving()) {
-        return close(view, master, facts, min, under_way);
-    }
-    let recorded = view.master().filter(|m| is_recorded_process(view, m));
-    let Some((member, facts)) = recorded.and_then(|m| Some((m, m.facts()?))) else {
-        return failover::decide(view).unwrap_or_else(|| grant_again(view));
-    };
-    match facts.state() {
-        _ if facts.loading.is_some() => failover::decide(view).unwrap_or_else(|| grant_again(view)),
-        RoleState::Bare => {
-            let attach = replicas::decide(view, member, facts, 0);
-            let records = attach.steps.iter().any(|s| matches!(s, Step::Record { .. }));
-            let attach = if records { Vec::new() } else { attach.steps };
-            let mut roles = arm(view, member);
-            roles.steps.extend(attach);
-            roles
-        }
-        // Another process than the one that was chosen: it has what its file has.
-        RoleState::Fenced if lineage::position(view, facts).is_none() => {
-            failover::decide(view).unwrap_or_else(|| grant_again(view))
-        }
-        RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {
-            Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
-        }
-    }
-}
-
-/// The new master takes writes. The report is made once the VIP leads to it and its replicas hang under it, or after a
-/// while without.
-fn close(view: &View, master: &Member, facts: &Facts, min: i32, under_way: &Operation) -> Roles {
-    if let Some(step) = new_lineage(view, facts) {
-        return Roles::steps(vec![step]);
-    }
-    let attach = replicas::decide(view, master, facts, min);
-    if !attach.steps.is_empty() {
-        return attach;
-    }
-    let vip = super::objects::vip_names(view, &master.name);
-    let led = vip && super::status::converged(view);
-    let hangs = |f: &Facts| f.loading.is_some() || sync::linked(f) || !continues(f, facts);
-    let leaves = |m: &Member| m.pod.as_ref().is_none_or(|p| p.deleting);
-    let settled = led && view.others().all(|m| leaves(m) || m.facts().is_none_or(hangs));
-    let armed = view
-        .observed
-        .marks
-        .get(&Mark::Armed)
-        .copied()
-        .unwrap_or(under_way.started_at.0);
-    if !vip || !settled && view.since(armed) < SETTLE {
-        return Roles::waiting(Vec::new());
-    }
-    let authority = Authority {
-        operation: None,
-        failovers: report::with(view, under_way, facts),
-        ..view.authority.clone()
-    };
-    Roles::steps(vec![Step::Record {
-        authority,
-        why: format!("{} serves, and the VIP leads to it", master.name),
-    }])
 }
 
 /// A pod that was deleted by force may live on and take writes for as long as replicas acknowledge them. So before its
@@ -286,7 +215,7 @@ fn await_replicas(view: &View, member: &Member, facts: &Facts, under_way: &Opera
 }
 
 /// Takes writes with the number that is recorded as in force.
-fn arm(view: &View, member: &Member) -> Roles {
+pub(super) fn arm(view: &View, member: &Member) -> Roles {
     let min = view.authority.quorum.map_or(0, |q| q.min_replicas_to_write);
     let step = target(member).map(|to| Step::Arm {
         to,
@@ -347,7 +276,7 @@ fn has_history(view: &View, facts: &Facts) -> bool {
         .is_some_and(|h| h.replid == facts.replid && h.epoch == view.authority.epoch)
 }
 
-fn is_recorded_process(view: &View, member: &Member) -> bool {
+pub(super) fn is_recorded_process(view: &View, member: &Member) -> bool {
     view.authority
         .master
         .as_ref()

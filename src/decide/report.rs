@@ -79,12 +79,8 @@ fn signed(n: u64) -> i64 {
 
 /// The reports with the one of this operation first.
 pub(super) fn with(view: &View, under_way: &Operation, master: &Facts) -> Vec<FailoverReport> {
-    let before = &view.authority.failovers;
-    if !matches!(under_way.kind, OperationKind::Failover | OperationKind::Switchover) {
-        return before.clone();
-    }
     std::iter::once(of(view, under_way, master))
-        .chain(before.iter().cloned())
+        .chain(view.authority.failovers.iter().cloned())
         .take(KEPT)
         .collect()
 }

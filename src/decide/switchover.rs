@@ -9,7 +9,7 @@ use k8s_openapi::jiff::SignedDuration;
 
 use super::roles::Roles;
 use super::view::{View, supported, target};
-use super::{election, failover, lineage, operation, report, sync};
+use super::{election, failover, handover, lineage, operation, report, sync};
 use crate::api::status::{Operation, OperationKind, OperationReason, Proof, Witnesses};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -165,18 +165,7 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
             return Roles::waiting(step.into_iter().collect());
         }
     }
-    grant_back(view, old)
-}
-
-/// The old master holds the most: it takes its role again, under a new epoch.
-fn grant_back(view: &View, old: &Member) -> Roles {
-    operation::begin(
-        view,
-        old,
-        OperationKind::Grant,
-        OperationReason::Restarted,
-        view.authority.epoch.saturating_add(1),
-    )
+    operation::grant_back(view, old)
 }
 
 fn give_up(view: &View, under_way: &Operation) -> Roles {
@@ -200,7 +189,7 @@ fn hand_over(view: &View, winner: &Member, facts: &Facts, under_way: &Operation)
         verdict: Some(verdict),
         ..under_way.clone()
     };
-    let authority = operation::handed_over(view, winner, operation);
+    let authority = handover::handed_over(view, winner, operation);
     Roles::steps(vec![Step::Record {
         authority,
         why: format!("{} holds everything and takes over ({})", winner.name, under_way.reason),

@@ -40,8 +40,8 @@ pub struct Observed {
     pub attached: BTreeMap<String, Timestamp>,
     /// Since when which process, by run id, was seen by this operator to follow nobody without interruption.
     pub detached: BTreeMap<String, Timestamp>,
-    /// When applications were last cut off from which process, by run id, and how many there were.
-    pub cut_off: BTreeMap<String, (Timestamp, usize)>,
+    /// When applications were last cut off from which process, by run id.
+    pub cut_off: BTreeMap<String, Timestamp>,
     /// When this operator saw each phase of the operation under way end; empty while there is none.
     pub marks: BTreeMap<Mark, Timestamp>,
     /// What people ask by annotation: names without our prefix, and values.

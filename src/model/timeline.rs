@@ -16,8 +16,8 @@ use crate::api::status::{Operation, RedisReplicaSetStatus};
 pub struct Timeline {
     /// Since when which process, by run id, follows nobody without interruption.
     pub detached: BTreeMap<String, Timestamp>,
-    /// When applications were last cut off from which process, by run id, and how many there were.
-    pub cut_off: BTreeMap<String, (Timestamp, usize)>,
+    /// When applications were last cut off from which process, by run id.
+    pub cut_off: BTreeMap<String, Timestamp>,
     /// When each phase of the change of the master under way ended.
     pub marks: BTreeMap<Mark, Timestamp>,
 }

@@ -49,7 +49,7 @@ impl World {
             }
             Step::KillClients { to } => {
                 self.on(to, |_| ())?;
-                self.timeline.cut_off.insert(to.run_id.clone(), (self.now, 0));
+                self.timeline.cut_off.insert(to.run_id.clone(), self.now);
             }
             Step::DeletePod { pod, uid, .. } => {
                 self.named(pod, uid)?;

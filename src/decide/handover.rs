@@ -1,0 +1,98 @@
+//! Another pod becomes master: it is promoted, armed beside its siblings' attaches, and reported once the VIP leads to it.
+//!
+//! Who that is was chosen by [`failover`] or [`switchover`](super::switchover), and is recorded before anything here is done.
+
+use k8s_openapi::jiff::SignedDuration;
+
+use super::operation::{arm, grant_again, is_recorded_process, new_lineage, with_master};
+use super::replicas::{self, continues};
+use super::roles::Roles;
+use super::view::{View, target};
+use super::{failover, lineage, objects, report, status, sync};
+use crate::api::status::Operation;
+use crate::model::observed::{Mark, Member};
+use crate::model::plan::{Authority, Step};
+use crate::model::redis::{Facts, RoleState};
+
+/// How long a report waits for the EndpointSlices and the replicas.
+const SETTLE: SignedDuration = SignedDuration::from_secs(3);
+
+/// The authority once another pod has taken over.
+pub(super) fn handed_over(view: &View, winner: &Member, operation: Operation) -> Authority {
+    let before = &view.authority;
+    let master = winner.identity();
+    Authority {
+        epoch: operation.epoch,
+        electors: master
+            .as_ref()
+            .map_or_else(|| before.electors.clone(), |m| with_master(&before.electors, m)),
+        master,
+        operation: Some(operation),
+        ..before.clone()
+    }
+}
+
+/// A pod takes over whose position was the largest: its data is not judged again. It is armed and its siblings are attached
+/// side by side; with a minimum it takes its first write when so many have.
+pub(super) fn promote(view: &View, under_way: &Operation) -> Roles {
+    if let (Some(master), Some((_, facts, min))) = (view.master(), view.serving()) {
+        return close(view, master, facts, min, under_way);
+    }
+    let recorded = view.master().filter(|m| is_recorded_process(view, m));
+    let Some((member, facts)) = recorded.and_then(|m| Some((m, m.facts()?))) else {
+        return failover::decide(view).unwrap_or_else(|| grant_again(view));
+    };
+    match facts.state() {
+        _ if facts.loading.is_some() => failover::decide(view).unwrap_or_else(|| grant_again(view)),
+        RoleState::Bare => {
+            let attach = replicas::decide(view, member, facts, 0);
+            let records = attach.steps.iter().any(|s| matches!(s, Step::Record { .. }));
+            let attach = if records { Vec::new() } else { attach.steps };
+            let mut roles = arm(view, member);
+            roles.steps.extend(attach);
+            roles
+        }
+        // Another process than the one that was chosen: it has what its file has.
+        RoleState::Fenced if lineage::position(view, facts).is_none() => {
+            failover::decide(view).unwrap_or_else(|| grant_again(view))
+        }
+        RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {
+            Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
+        }
+    }
+}
+
+/// The new master takes writes. The report is made once the VIP leads to it and its replicas hang under it, or after a
+/// while without.
+fn close(view: &View, master: &Member, facts: &Facts, min: i32, under_way: &Operation) -> Roles {
+    if let Some(step) = new_lineage(view, facts) {
+        return Roles::steps(vec![step]);
+    }
+    let attach = replicas::decide(view, master, facts, min);
+    if !attach.steps.is_empty() {
+        return attach;
+    }
+    let vip = objects::vip_names(view, &master.name);
+    let led = vip && status::converged(view);
+    let hangs = |f: &Facts| f.loading.is_some() || sync::linked(f) || !continues(f, facts);
+    let leaves = |m: &Member| m.pod.as_ref().is_none_or(|p| p.deleting);
+    let settled = led && view.others().all(|m| leaves(m) || m.facts().is_none_or(hangs));
+    let armed = view
+        .observed
+        .marks
+        .get(&Mark::Armed)
+        .copied()
+        .unwrap_or(under_way.started_at.0);
+    if !vip || !settled && view.since(armed) < SETTLE {
+        return Roles::waiting(Vec::new());
+    }
+    let authority = Authority {
+        operation: None,
+        failovers: report::with(view, under_way, facts),
+        ..view.authority.clone()
+    };
+    Roles::steps(vec![Step::Record {
+        authority,
+        why: format!("{} serves, and the VIP leads to it", master.name),
+    }])
+}
