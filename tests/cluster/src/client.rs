@@ -14,6 +14,8 @@ use crate::wait::{Look, until};
 
 /// The set of numbers.
 pub const NUMBERS: &str = "numbers";
+/// Bytes in the replication stream of the shortest write, `SADD numbers 0`.
+pub const SMALLEST_WRITE: u64 = 34;
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);

@@ -23,8 +23,6 @@ use trial::{CHANGED, Change, Trial};
 
 const READY: Duration = Duration::from_secs(120);
 const FIRST_WRITE: Duration = Duration::from_secs(10);
-/// Bytes in the replication stream of the shortest write, `SADD numbers 0`.
-const SMALLEST_WRITE: u64 = 34;
 
 #[test]
 fn no_confirmed_write_is_lost_and_one_pod_takes_writes_whatever_happens_to_the_master() -> Outcome {
@@ -182,7 +180,7 @@ fn kept(scene: &Scene, trial: Trial, login: &Login, reported: u64) -> Outcome {
         &events.writes,
         &there,
         reported,
-        SMALLEST_WRITE,
+        client::SMALLEST_WRITE,
     ));
     findings.extend(checkers::nothing_resurrected(&events.writes, &there));
     if trial.is_lossless() {
