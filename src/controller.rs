@@ -166,6 +166,8 @@ async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
         metrics,
         states: Mutex::default(),
     });
+    // Here and nowhere else: of several that wait for a store at once, kube wakes only one.
+    context.stores.ready().await;
     let shared = context.clone();
     Controller::for_stream(changes, sets)
         .with_config(
@@ -247,7 +249,6 @@ impl Context {
 
 async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<Action, Error> {
     let started = Instant::now();
-    context.stores.ready().await;
     let key = SetKey {
         namespace: set.namespace().unwrap_or_default(),
         name: set.name_any(),

@@ -2,6 +2,8 @@
 //!
 //! Labels are bounded by objects that exist and deleted with them; values of `type`, `state`, `step` are closed lists.
 
+mod operations;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
@@ -72,6 +74,7 @@ struct Inner {
     sets: IntGauge,
     reconcile: Family<ResultLabel, Histogram>,
     step_errors: Family<StepLabel, Counter>,
+    operations: operations::Operations,
     known: std::sync::Mutex<std::collections::BTreeMap<SetKey, Vec<String>>>,
 }
 
@@ -99,6 +102,7 @@ impl Metrics {
             sets: IntGauge::default(),
             reconcile: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16))),
             step_errors: Family::default(),
+            operations: operations::Operations::new(&mut registry),
             known: std::sync::Mutex::default(),
             registry: Registry::default(),
         };
@@ -218,6 +222,7 @@ impl Metrics {
             .vip_endpoints
             .get_or_create(&set())
             .set(count(observed.vip_pods.len()));
+        self.0.operations.observe(key, &observed.status);
         self.members(key, observed);
     }
 
@@ -283,6 +288,7 @@ impl Metrics {
             namespace: key.namespace.clone(),
             set: key.name.clone(),
         };
+        self.0.operations.forget(key);
         self.0.epoch.remove(&set);
         self.0.replicas.remove(&set);
         self.0.replicas_ready.remove(&set);

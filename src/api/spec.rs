@@ -54,6 +54,18 @@ use super::words::words;
         priority = 1
     ),
     printcolumn(
+        name = "Failover",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="FailoverBlocked")].reason"#,
+        priority = 1
+    ),
+    printcolumn(
+        name = "Changed",
+        type_ = "date",
+        json_path = ".status.failovers[0].startedAt",
+        priority = 1
+    ),
+    printcolumn(
         name = "Message",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].message"#,

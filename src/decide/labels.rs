@@ -1,7 +1,7 @@
 //! Labels, gates and marks that follow from what was seen: for the read Service, disruption budgets, and the day when
 //! status is lost. Never a change of role.
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::SignedDuration;
 
 use super::sync;
 use super::view::{View, target};
@@ -55,12 +55,13 @@ pub(super) fn cuts_off(view: &View) -> bool {
     members.any(|m| is_left_by_clients(view, m) == Some(false))
 }
 
-/// Of a former master that answers, as its label still says: whether clients that held a connection to it have gone. It
-/// serves no reads before, as a client that reads there may believe that it can write there.
+/// Of a former master that answers, as its label still says: whether the clients that held a connection to it were cut off
+/// once more after the VIP had moved everywhere. Who comes later was not led there by the VIP. It serves no reads before, as
+/// a client that reads there may believe that it can write there.
 fn is_left_by_clients(view: &View, member: &Member) -> Option<bool> {
     let labelled = member.pod.as_ref()?.role.as_deref() == Some(Role::Master.as_str());
     let recorded = view.authority.master.as_ref()?.uid.as_str();
-    if !labelled || member.uid() == Some(recorded) {
+    if !labelled || member.uid() == Some(recorded) || !was_master(view, member) {
         return None;
     }
     let facts = member.facts().filter(|f| f.loading.is_none())?;
@@ -70,8 +71,15 @@ fn is_left_by_clients(view: &View, member: &Member) -> Option<bool> {
     let moved = shown
         .max(reported)
         .filter(|_| shown.is_some() && view.authority.operation.is_none());
-    let gone = |(at, left): &(Timestamp, usize)| *left == 0 && moved.is_some_and(|moved| *at >= moved + VIP_SETTLES);
-    Some(view.observed.cut_off.get(&facts.run_id).is_some_and(gone))
+    let cut = view.observed.cut_off.get(&facts.run_id);
+    Some(cut.is_some_and(|(at, _)| moved.is_some_and(|moved| *at >= moved + VIP_SETTLES)))
+}
+
+/// Whether a pod handed over or was replaced, as far as status goes back; a label alone may be somebody's edit.
+fn was_master(view: &View, member: &Member) -> bool {
+    let under_way = view.authority.operation.as_ref().and_then(|o| o.from.as_deref());
+    let mut reports = view.authority.failovers.iter();
+    under_way == Some(member.name.as_str()) || reports.any(|r| r.from == member.name)
 }
 
 fn cut_off(view: &View, member: &Member) -> Option<Step> {

@@ -10,6 +10,7 @@
 
 mod conditions;
 mod election;
+mod events;
 mod failover;
 mod fate;
 mod fences;
@@ -83,7 +84,7 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
             steps.extend(labels);
         }
     }
-    let events = status::events(&view, &roles, &wanted);
+    let events = events::of(&view, &roles, &wanted);
     let (status, turned) = if view.settling() {
         (None, Vec::new())
     } else {

@@ -12,7 +12,7 @@ use super::quorum::{min_target, wait_target};
 use super::replicas::{self, continues};
 use super::roles::Roles;
 use super::view::{View, target};
-use super::{failover, lineage, report, sync};
+use super::{failover, fate, lineage, report, sync};
 use crate::api::status::{Elector, History, Identity, Operation, OperationKind, OperationReason, Quorum};
 use crate::model::observed::{Mark, Member};
 use crate::model::plan::{Authority, Step};
@@ -20,8 +20,6 @@ use crate::model::redis::{Facts, RoleState, Seen};
 
 /// How long a new master waits for the replicas that its min-replicas-to-write asks for.
 const AWAIT_REPLICAS: SignedDuration = SignedDuration::from_secs(10);
-/// After its last acknowledgement a master takes writes at most this long: min-replicas-max-lag and 2 s (FACTS.md 12).
-const SELF_FENCE: SignedDuration = SignedDuration::from_secs(4);
 /// How long a report waits for the EndpointSlices and the replicas.
 const SETTLE: SignedDuration = SignedDuration::from_secs(3);
 /// Lineages that are remembered; a replica can not meet more (Redis keeps two).
@@ -252,7 +250,7 @@ fn end_of_the_old(view: &View, member: &Member, under_way: &Operation) -> Option
     if !fences.is_empty() {
         return Some(Roles::waiting(fences));
     }
-    (view.since(under_way.started_at.0) < SELF_FENCE).then(|| Roles::waiting(Vec::new()))
+    (view.since(under_way.started_at.0) < fate::self_fence(view)).then(|| Roles::waiting(Vec::new()))
 }
 
 /// A new set's master waits until k replicas hold everything, so that its first write can be confirmed.

@@ -7,18 +7,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::roles::Roles;
 use super::switchover::{self, To};
 use super::view::View;
-use crate::api::status::{OperationReason, Outcome, Request};
+use crate::api::status::{FailoverReport, OperationReason, Outcome, Request};
 use crate::model::redis::Facts;
 
-/// Name of the annotation, without our prefix.
+/// Names of the annotations, without our prefix.
 const SWITCHOVER: &str = "switchover";
+const DRY_RUN: &str = "switchover-dry-run";
 /// Longest value of a request.
 const LONGEST: usize = 128;
+/// Longest message, as the schema has it.
+const MESSAGE: usize = 1024;
 
 /// Begins what was asked for and can be done now.
 pub(super) fn decide(view: &View, master: &Facts) -> Option<Roles> {
-    let value = unanswered(view)?;
-    if view.observed.status.observed_generation.is_none() || is_reported(view, value) {
+    let value = unanswered(view, SWITCHOVER)?;
+    if view.observed.status.observed_generation.is_none() || report(view, value).is_some() {
         return None;
     }
     let target = switchover::choose(view, master, target(value).ok()?).ok()?;
@@ -30,20 +33,29 @@ pub(super) fn decide(view: &View, master: &Facts) -> Option<Roles> {
     ))
 }
 
-/// The value that status has no final answer to.
-fn unanswered<'a>(view: &View<'a>) -> Option<&'a str> {
-    let value = view.observed.requests.get(SWITCHOVER)?;
-    let known = known(view).is_some_and(|r| r.value == *value);
-    (!known).then_some(value.as_str())
+/// The value that status has no answer to.
+fn unanswered<'a>(view: &View<'a>, name: &str) -> Option<&'a str> {
+    let value = kept(view.observed.requests.get(name)?);
+    let known = known(view, name).is_some_and(|r| r.value == value);
+    (!known).then_some(value)
 }
 
-fn known<'a>(view: &View<'a>) -> Option<&'a Request> {
-    view.observed.status.requests.iter().find(|r| r.name == SWITCHOVER)
+/// What status keeps of a value. An annotation may have 256 KB, a status that large can not be written; what is cut is
+/// still too long to be a request.
+fn kept(value: &str) -> &str {
+    let end = value.char_indices().nth(LONGEST + 1).map_or(value.len(), |(at, _)| at);
+    &value[..end]
 }
 
-fn is_reported(view: &View, value: &str) -> bool {
+fn known<'a>(view: &View<'a>, name: &str) -> Option<&'a Request> {
+    view.observed.status.requests.iter().find(|r| r.name == name)
+}
+
+/// The report of a request. One that ended before status knew of the last request is of an earlier one in the same words.
+fn report<'a>(view: &'a View, value: &str) -> Option<&'a FailoverReport> {
+    let since = known(view, SWITCHOVER).map(|r| r.at.0);
     let mut reports = view.authority.failovers.iter();
-    reports.any(|r| r.request_id.as_deref() == Some(value))
+    reports.find(|r| r.request_id.as_deref() == Some(value) && since.is_none_or(|since| r.finished_at.0 >= since))
 }
 
 /// Who is meant, or why that can not be understood.
@@ -64,62 +76,94 @@ fn target(value: &str) -> Result<To<'_>, String> {
     })
 }
 
+/// An outcome, its reason and its sentence.
+type Answer = (Outcome, &'static str, String);
+
+fn refused(reason: &'static str, why: impl Into<String>) -> Answer {
+    (Outcome::Refused, reason, why.into())
+}
+
 /// The requests with their outcomes, as status should have them.
 pub(super) fn outcomes(view: &View) -> Vec<Request> {
     let mut list = view.observed.status.requests.clone();
-    let running = known(view)
-        .filter(|r| r.outcome == Outcome::Running)
-        .map(|r| r.value.as_str());
-    let Some(value) = unanswered(view).or(running) else {
-        return list;
-    };
-    let Some((outcome, reason, message)) = answer(view, value, running == Some(value)) else {
-        return list;
-    };
-    if running == Some(value) && outcome == Outcome::Running {
-        return list;
+    if let Some((value, answer)) = switchover(view) {
+        put(view, &mut list, SWITCHOVER, value, answer);
     }
-    list.retain(|r| r.name != SWITCHOVER);
-    list.push(Request {
-        name: SWITCHOVER.to_owned(),
-        // A value of any length is one that was answered.
-        value: value.to_owned(),
-        outcome,
-        reason: reason.to_owned(),
-        message,
-        at: Time(view.now),
-    });
+    if let Some(value) = unanswered(view, DRY_RUN)
+        && let Some(answer) = dry_run(view, value)
+    {
+        put(view, &mut list, DRY_RUN, value, answer);
+    }
     list
 }
 
-/// What is to be said of a value now; nothing while it is about to be done.
-fn answer(view: &View, value: &str, begun: bool) -> Option<(Outcome, &'static str, String)> {
-    let asked = |id: &Option<String>| id.as_deref() == Some(value);
-    if let Some(report) = view.authority.failovers.iter().find(|r| asked(&r.request_id)) {
-        return Some((Outcome::Done, "", report.message.clone()));
+/// In place of what was asked before under this name.
+fn put(view: &View, list: &mut Vec<Request>, name: &str, value: &str, (outcome, reason, message): Answer) {
+    let new = Request {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        outcome,
+        reason: reason.to_owned(),
+        message: message.chars().take(MESSAGE).collect(),
+        at: Time(view.now),
+    };
+    match list.iter_mut().find(|r| r.name == name) {
+        Some(old) => *old = new,
+        None => list.push(new),
+    }
+}
+
+/// What is new about a switchover.
+fn switchover<'a>(view: &View<'a>) -> Option<(&'a str, Answer)> {
+    let running = known(view, SWITCHOVER)
+        .filter(|r| r.outcome == Outcome::Running)
+        .map(|r| r.value.as_str());
+    let value = running.or_else(|| unanswered(view, SWITCHOVER))?;
+    if let Some(report) = report(view, value) {
+        return Some((value, (Outcome::Done, "", report.message.clone())));
     }
     if let Some(under_way) = view.authority.operation.as_ref() {
+        let new = running.is_none() && under_way.request_id.as_deref() == Some(value);
         let message = || format!("{} takes over", under_way.to);
-        return asked(&under_way.request_id).then(|| (Outcome::Running, "", message()));
+        return new.then(|| (value, (Outcome::Running, "", message())));
     }
-    if begun {
-        let message = "the target could not take over; the master is as it was".to_owned();
-        return Some((Outcome::Refused, "GivenUp", message));
+    if running.is_some() {
+        let why = "the target could not take over in time: a switchover is done whole or not at all";
+        return Some((value, refused("GivenUp", why)));
     }
+    let answer = choice(view, value).err()?;
+    Some((value, answer))
+}
+
+/// What a switchover would do now.
+fn dry_run(view: &View, value: &str) -> Option<Answer> {
+    if view.authority.operation.is_some() {
+        return None;
+    }
+    let from = view.authority.master.as_ref().map_or("", |m| m.name.as_str());
+    Some(match choice(view, value) {
+        Ok(to) => (
+            Outcome::Done,
+            "",
+            format!("{to} would take over from {from}; nothing was changed"),
+        ),
+        Err(answer) => answer,
+    })
+}
+
+/// Who would take over, or the answer to a request that can not be followed.
+fn choice(view: &View, value: &str) -> Result<String, Answer> {
     if view.observed.status.observed_generation.is_none() {
-        let message = "found on a set without a status, and not done".to_owned();
-        return Some((Outcome::Stale, "", message));
+        let why = "found on a set without a status, and not done".to_owned();
+        return Err((Outcome::Stale, "", why));
     }
-    let to = match target(value) {
-        Ok(to) => to,
-        Err(why) => return Some((Outcome::Refused, "Malformed", why)),
-    };
-    let Some((_, facts, _)) = view.serving() else {
-        let message = "the master does not serve: a hand-over needs one that does".to_owned();
-        return Some((Outcome::Refused, "MasterUnreachable", message));
-    };
-    let refused = switchover::choose(view, facts, to).err()?;
-    Some((Outcome::Refused, "TargetUnfit", refused))
+    let to = target(value).map_err(|why| refused("Malformed", why))?;
+    let (_, facts, _) = view.serving().ok_or_else(|| {
+        let why = "the master does not serve: a hand-over needs one that does";
+        refused("MasterUnreachable", why)
+    })?;
+    let member = switchover::choose(view, facts, to).map_err(|why| refused("TargetUnfit", why))?;
+    Ok(member.name.clone())
 }
 
 #[cfg(test)]
@@ -146,5 +190,15 @@ mod tests {
         ] {
             assert!(target(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_value_is_short_and_never_becomes_a_request_by_being_cut() {
+        assert_eq!(kept("any@1"), "any@1");
+        let long = "ä".repeat(100_000);
+        assert_eq!(kept(&long).chars().count(), LONGEST + 1);
+        let almost = format!("any@{}", "1".repeat(64));
+        assert_eq!(kept(&almost), almost);
+        assert!(target(kept(&format!("zone:{}", "z".repeat(1000)))).is_err());
     }
 }

@@ -9,13 +9,13 @@ use super::objects::Wanted;
 use super::roles::Roles;
 use super::settings::Settings;
 use super::view::View;
-use super::{conditions, labels, requests, sync};
+use super::{conditions, events, labels, requests, sync};
 use crate::api::status::{
-    Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, OperationKind, RedisReplicaSetStatus,
-    Role, ServerVersion,
+    Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role,
+    ServerVersion,
 };
 use crate::model::observed::{Member, Trouble};
-use crate::model::plan::{Note, Step};
+use crate::model::plan::Note;
 use crate::model::redis::{Link, Seen};
 use crate::names;
 
@@ -63,7 +63,8 @@ pub(super) fn status(
     new.conditions = conditions::conditions(view, roles, wanted, settings, &new);
     let quiet = same_observation(old, &new);
     new.high_water_mark = high_water_mark(view, quiet).or(new.high_water_mark);
-    let turned = conditions::turned(&old.conditions, &new.conditions);
+    let mut turned = conditions::turned(&old.conditions, &new.conditions);
+    turned.extend(events::answered(&old.requests, &new.requests));
     let unchanged = quiet && new.high_water_mark == old.high_water_mark;
     ((!unchanged).then_some(new), turned)
 }
@@ -220,51 +221,4 @@ fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
     let grown = new.replid != old.replid || new.offset - old.offset >= MARK_BYTES && view.since(old.at.0) >= MARK_AGE;
     let emptied = (new.keys == 0) != (old.keys == 0);
     (!quiet && (new.offset, new.keys) != (old.offset, old.keys) || grown || emptied).then_some(new)
-}
-
-/// What people should be told of the steps of this round.
-pub(super) fn events(view: &View, roles: &Roles, wanted: &Wanted) -> Vec<Note> {
-    let mut notes: Vec<_> = roles.steps.iter().filter_map(|step| granted(view, step)).collect();
-    notes.extend(wanted.steps.iter().filter_map(|step| match step {
-        Step::Apply {
-            object,
-            because: Some(because),
-        } => Some(Note {
-            warning: false,
-            reason: "ObjectRestored",
-            action: "Apply",
-            message: format!("{} {}: {because}", object.id.kind, object.id.name),
-        }),
-        _ => None,
-    }));
-    notes
-}
-
-fn granted(view: &View, step: &Step) -> Option<Note> {
-    let under_way = view.authority.operation.as_ref()?;
-    match step {
-        Step::Record { authority, .. } if authority.operation.is_none() && under_way.kind.is_handover() => {
-            let report = authority.failovers.first().filter(|r| r.epoch == under_way.epoch)?;
-            let planned = report.kind == OperationKind::Switchover;
-            Some(Note {
-                warning: !planned,
-                reason: if planned { "SwitchedOver" } else { "FailedOver" },
-                action: if planned { "Switchover" } else { "Failover" },
-                message: report.message.clone(),
-            })
-        }
-        Step::Record { authority, .. } if authority.operation.is_none() => Some(Note {
-            warning: false,
-            reason: "MasterGranted",
-            action: "Bootstrap",
-            message: format!(
-                "{} is master in epoch {} ({}), {} ms after it was named",
-                under_way.to,
-                under_way.epoch,
-                under_way.reason,
-                view.since(under_way.started_at.0).as_millis()
-            ),
-        }),
-        _ => None,
-    }
 }

@@ -5,6 +5,7 @@
 //! words. Nothing here knows how a decision is made.
 
 mod check;
+mod events;
 mod failover;
 mod founding;
 mod numbers;
@@ -13,6 +14,7 @@ mod operator;
 mod oracle;
 mod random;
 mod replicas;
+mod requests;
 mod returning;
 mod scaling;
 mod text;

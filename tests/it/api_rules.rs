@@ -304,6 +304,40 @@ fn the_lag_of_a_replica_is_a_second_to_an_hour() {
 }
 
 #[test]
+fn times_of_a_failover_are_within_their_bounds() {
+    let failover = |field: &str, value: &str| json!({"failover": {field: value}});
+    let table = [
+        (
+            "downAfter",
+            ["300ms", "60s", "1m"],
+            "failover.downAfter must be between 300ms and 60s",
+            ["0s", "299ms", "60001ms", "9999h"],
+        ),
+        (
+            "selfFenceAfter",
+            ["1s", "60s", "2000ms"],
+            "failover.selfFenceAfter must be between 1s and 60s",
+            ["0s", "61s", "1h", "0h"],
+        ),
+        (
+            "cooldown",
+            ["0s", "1h", "60m"],
+            "failover.cooldown must be at most 1h",
+            ["61m", "1h1ms", "2h", "3601s"],
+        ),
+    ];
+    for (field, good, sentence, bad) in table {
+        good.iter().for_each(|value| assert_said(failover(field, value), &[]));
+        bad.iter()
+            .for_each(|value| assert_said(failover(field, value), &[sentence]));
+    }
+    assert_said(
+        failover("selfFenceAfter", "1500ms"),
+        &["failover.selfFenceAfter must be whole seconds; it becomes min-replicas-max-lag"],
+    );
+}
+
+#[test]
 fn keys_of_metadata_are_names_that_are_not_ours() {
     let ours = "keys under redisreplicaset.dev/, app.kubernetes.io/ and argocd.argoproj.io/ are reserved";
     let places: [fn(Value) -> Value; 4] = [

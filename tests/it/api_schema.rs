@@ -270,7 +270,7 @@ fn the_printed_columns_are_those_of_the_reference() {
     );
     assert_eq!(
         wide.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
-        ["Epoch", "Version", "Message"]
+        ["Epoch", "Version", "Failover", "Changed", "Message"]
     );
     let scale = version.subresources.unwrap().scale.unwrap();
     assert_eq!(scale.spec_replicas_path, ".spec.replicas");

@@ -1,12 +1,15 @@
 //! Whether a replica would take over if the master died now, and what becomes of former masters.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
 use super::{Verdict, no, yes};
-use crate::api::Reason;
 use crate::api::status::OperationKind;
+use crate::api::{ConditionType, Reason};
 use crate::decide::election;
 use crate::decide::hold::Hold;
 use crate::decide::roles::Roles;
 use crate::decide::view::View;
+use crate::model::plan::Note;
 
 /// Whether a failover is not possible, with the rule that forbids it and its numbers.
 pub(super) fn blocked(view: &View, roles: &Roles) -> Verdict {
@@ -96,4 +99,71 @@ pub(super) fn fence_pending(view: &View) -> Verdict {
             first.name, first.epoch, first.since.0
         ),
     )
+}
+
+/// Whether people should hear of a reason: a wait that belongs to every failover is none of their business.
+fn is_told(condition: &Condition) -> bool {
+    condition.status == "True" && condition.reason != Reason::FenceWait.as_str()
+}
+
+/// Events for a failover that became impossible, once for each reason, and possible again.
+pub(super) fn turned(old: &[Condition], new: &[Condition]) -> Option<Note> {
+    let of = |list: &'_ [Condition]| {
+        let kind = ConditionType::FailoverBlocked.as_str();
+        list.iter().find(|c| c.type_ == kind).cloned()
+    };
+    let (old, new) = (of(old), of(new)?);
+    let was_told = old.as_ref().is_some_and(is_told);
+    let blocked = is_told(&new) && old.as_ref().is_none_or(|old| old.reason != new.reason);
+    let unblocked = was_told && new.status == "False";
+    (blocked || unblocked).then(|| Note {
+        warning: blocked,
+        reason: if blocked {
+            "FailoverBlocked"
+        } else {
+            "FailoverUnblocked"
+        },
+        action: "Failover",
+        message: format!("{}: {}", new.reason, new.message),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    fn list(reason: Reason) -> Vec<Condition> {
+        let blocked = reason != Reason::Possible;
+        vec![Condition {
+            type_: ConditionType::FailoverBlocked.as_str().into(),
+            status: if blocked { "True" } else { "False" }.into(),
+            reason: reason.as_str().into(),
+            message: "m".into(),
+            observed_generation: None,
+            last_transition_time: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
+        }]
+    }
+
+    #[test]
+    fn people_hear_once_of_each_reason_and_of_the_end_of_it() {
+        use Reason::{FenceWait, NoReplica, Possible, TooFewPods};
+        let table = [
+            (Possible, Possible, None),
+            (Possible, TooFewPods, Some("FailoverBlocked")),
+            (TooFewPods, TooFewPods, None),
+            (TooFewPods, NoReplica, Some("FailoverBlocked")),
+            (NoReplica, Possible, Some("FailoverUnblocked")),
+            (Possible, FenceWait, None),
+            (FenceWait, Possible, None),
+        ];
+        for (old, new, told) in table {
+            let note = turned(&list(old), &list(new));
+            assert_eq!(note.as_ref().map(|n| n.reason), told, "{old} to {new}");
+        }
+        let first = turned(&[], &list(NoReplica)).map(|n| (n.reason, n.warning));
+        assert_eq!(first, Some(("FailoverBlocked", true)));
+        assert_eq!(turned(&[], &list(Possible)), None);
+    }
 }

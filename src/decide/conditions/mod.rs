@@ -144,10 +144,10 @@ pub(super) fn turned(old: &[Condition], new: &[Condition]) -> Vec<Note> {
             "CredentialsRejected",
             "Authenticate",
         ),
-        ("FailoverBlocked", "NoReplica", "FailoverBlocked", "Failover"),
     ];
     let reason = |list: &[Condition], kind: &str| list.iter().find(|c| c.type_ == kind).map(|c| c.reason.clone());
-    TOLD.iter()
+    let conditions = TOLD
+        .iter()
         .filter(|(kind, why, ..)| reason(new, kind).as_deref() == Some(why) && reason(old, kind) != reason(new, kind))
         .filter_map(|(kind, _, event, action)| {
             let message = new.iter().find(|c| c.type_ == *kind)?.message.clone();
@@ -157,6 +157,6 @@ pub(super) fn turned(old: &[Condition], new: &[Condition]) -> Vec<Note> {
                 action,
                 message,
             })
-        })
-        .collect()
+        });
+    conditions.chain(failover::turned(old, new)).collect()
 }

@@ -49,15 +49,44 @@ pub(super) fn available(view: &View, roles: &Roles) -> Verdict {
     match &roles.hold {
         Some(hold @ Hold::DataLost { .. }) => no(Reason::DataLost, hold.to_string()),
         Some(hold @ Hold::Loading { .. }) => no(Reason::Loading, hold.to_string()),
-        Some(hold @ Hold::MasterSilent { .. }) => no(Reason::MasterUnreachable, hold.to_string()),
+        Some(hold) if is_about_silence(hold) => no(Reason::MasterUnreachable, hold.to_string()),
         Some(hold) => no(Reason::NoMaster, hold.to_string()),
         None => no(
             Reason::NoMaster,
             match &view.authority.operation {
+                Some(under_way) if under_way.to.is_empty() => format!("the replicas vote ({})", under_way.reason),
                 Some(under_way) => format!("{} is being made master ({})", under_way.to, under_way.reason),
                 None => "no pod takes writes yet".to_owned(),
             },
         ),
+    }
+}
+
+/// Whether a refusal is one of a master that does not answer and was not seen dead.
+fn is_about_silence(hold: &Hold) -> bool {
+    match hold {
+        Hold::MasterSilent { .. }
+        | Hold::LinkStillUp { .. }
+        | Hold::QuorumMissing { .. }
+        | Hold::NeverByPolicy { .. }
+        | Hold::TooFewPods { .. }
+        | Hold::WitnessesDisagree { .. }
+        | Hold::CoolingDown { .. }
+        | Hold::FenceWait { .. } => true,
+        Hold::Paused
+        | Hold::Deleting
+        | Hold::WaitsForPods { .. }
+        | Hold::Loading { .. }
+        | Hold::PrefersLower { .. }
+        | Hold::LineageUnknown(_)
+        | Hold::Empty { .. }
+        | Hold::DataLost { .. }
+        | Hold::MasterGone { .. }
+        | Hold::PositionsMissing { .. }
+        | Hold::NoCandidate(_)
+        | Hold::BestNotEligible { .. }
+        | Hold::StatusBehind { .. }
+        | Hold::VersionUnsupported { .. } => false,
     }
 }
 
@@ -144,6 +173,8 @@ pub(super) fn reconciling(roles: &Roles, wanted: &Wanted, ready: &Verdict, stall
     }
     let reason = match ready.reason {
         Reason::Creating => Reason::Creating,
+        Reason::FailingOver => Reason::FailingOver,
+        Reason::SwitchingOver => Reason::SwitchingOver,
         Reason::Scaling => Reason::Scaling,
         Reason::Syncing | Reason::Lagging => Reason::Resyncing,
         _ if !wanted.steps.is_empty() => Reason::Updating,

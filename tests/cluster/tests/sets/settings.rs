@@ -49,6 +49,16 @@ fn a_directive_is_in_force_at_once_and_its_old_file_goes_when_every_pod_was_made
             set.wait_restarted(std::slice::from_ref(pod), &old, READY)?;
             set.wait_ready(READY)?;
         }
+        // What only a new pod takes up brings the operator itself, to the master last and after that has handed over.
+        let (old, pods) = (set.containers()?, set.pod_names()?);
+        set.change(&json!({"spec": {"template": {"metadata": {"labels": {"team": "data"}}}}}))?;
+        set.wait_restarted(&pods, &old, READY)?;
+        set.wait_ready(READY)?;
+        let last = &set.status()?["failovers"][0];
+        ensure!(
+            last["reason"] == "Update" && last["maxLostBytes"] == 0,
+            "the master did not hand over for the update: {last}"
+        );
         set.wait_condition("UpToDate", "True", "UpToDate", Duration::from_secs(10))?;
         until("the old redis.conf to go", Duration::from_secs(30), || {
             let maps = config_maps(&set)?;

@@ -1,0 +1,142 @@
+//! What people are told once: of steps that are about to be done, and of requests that were answered.
+//!
+//! The words are those of status. Events of conditions that turned are beside the conditions.
+
+use super::objects::Wanted;
+use super::roles::Roles;
+use super::view::View;
+use crate::api::status::{Operation, OperationKind, Outcome, Proof, Request};
+use crate::model::plan::{Authority, Note, Step};
+
+/// What people should be told of the steps of this round.
+pub(super) fn of(view: &View, roles: &Roles, wanted: &Wanted) -> Vec<Note> {
+    let mut notes = Vec::new();
+    for step in &roles.steps {
+        if let Step::Record { authority, .. } = step {
+            notes.extend(recorded(view, authority));
+        }
+    }
+    notes.extend(wanted.steps.iter().filter_map(|step| match step {
+        Step::Apply {
+            object,
+            because: Some(because),
+        } => Some(Note {
+            warning: false,
+            reason: "ObjectRestored",
+            action: "Apply",
+            message: format!("{} {}: {because}", object.id.kind, object.id.name),
+        }),
+        _ => None,
+    }));
+    notes
+}
+
+/// What a change of the record says.
+pub(super) fn recorded(view: &View, authority: &Authority) -> Vec<Note> {
+    let role = begun(view, authority).into_iter().chain(ended(view, authority));
+    role.chain(fences(view, authority)).collect()
+}
+
+/// A failover begins, once for each.
+fn begun(view: &View, authority: &Authority) -> Option<Note> {
+    let is_failover = |o: &&Operation| o.kind == OperationKind::Failover;
+    let known = view.authority.operation.as_ref().filter(is_failover);
+    let new = authority
+        .operation
+        .as_ref()
+        .filter(is_failover)
+        .filter(|_| known.is_none())?;
+    let from = new.from.as_deref().unwrap_or("the master");
+    let verdict = new.verdict.clone().unwrap_or_default();
+    let message = match verdict.proof {
+        Proof::None => format!(
+            "{from}: {}, no proof of death; {} of {} replicas do not hear it",
+            new.reason, verdict.witnesses.agreed, verdict.witnesses.asked
+        ),
+        proof => format!("{from}: {} ({proof})", new.reason),
+    };
+    Some(Note {
+        warning: true,
+        reason: "MasterDown",
+        action: "Detect",
+        message,
+    })
+}
+
+/// A role change ends. One that was given up has no report and no event: nothing was changed by it.
+fn ended(view: &View, authority: &Authority) -> Option<Note> {
+    let under_way = view.authority.operation.as_ref()?;
+    if authority.operation.is_some() {
+        return None;
+    }
+    let report = authority.failovers.first().filter(|r| r.epoch == under_way.epoch);
+    Some(match under_way.kind {
+        OperationKind::Failover => Note {
+            warning: true,
+            reason: "FailedOver",
+            action: "Failover",
+            message: report?.message.clone(),
+        },
+        OperationKind::Switchover => Note {
+            warning: false,
+            reason: "SwitchedOver",
+            action: "Switchover",
+            message: report?.message.clone(),
+        },
+        OperationKind::Bootstrap | OperationKind::Grant => Note {
+            warning: false,
+            reason: "MasterGranted",
+            action: "Bootstrap",
+            message: format!(
+                "{} is master in epoch {} ({}), {} ms after it was named",
+                under_way.to,
+                under_way.epoch,
+                under_way.reason,
+                view.since(under_way.started_at.0).as_millis()
+            ),
+        },
+    })
+}
+
+/// Former masters that are to be fenced from now on, and those that were.
+fn fences(view: &View, authority: &Authority) -> Vec<Note> {
+    let (old, new) = (&view.authority.pending_fences, &authority.pending_fences);
+    let came = new.iter().filter(|fence| !old.contains(fence)).map(|fence| Note {
+        warning: true,
+        reason: "FencePending",
+        action: "Fence",
+        message: format!(
+            "{} (epoch {}) was not reached; it may serve clients that hold a connection",
+            fence.name, fence.epoch
+        ),
+    });
+    let went = old.iter().filter(|fence| !new.contains(fence)).map(|fence| Note {
+        warning: false,
+        reason: "Fenced",
+        action: "Fence",
+        message: format!("{} (epoch {}) is fenced, or gone", fence.name, fence.epoch),
+    });
+    came.chain(went).collect()
+}
+
+/// Requests that got their answer.
+pub(super) fn answered(old: &[Request], new: &[Request]) -> Vec<Note> {
+    new.iter()
+        .filter(|request| !old.contains(request))
+        .filter_map(|request| {
+            let (warning, reason) = match request.outcome {
+                Outcome::Running => return None,
+                Outcome::Done => (false, "RequestDone"),
+                Outcome::Refused | Outcome::Stale => (true, "RequestRefused"),
+            };
+            let why = [request.reason.as_str(), ": "].concat();
+            let why = if request.reason.is_empty() { "" } else { &why };
+            Some(Note {
+                warning,
+                reason,
+                action: "Switchover",
+                message: format!("{}={}: {why}{}", request.name, request.value, request.message),
+            })
+        })
+        .collect()
+}
