@@ -147,7 +147,14 @@ const NUMBERS_OF_A_WRITER: u64 = 1_000_000_000;
 /// A writer beside the test, until it is stopped.
 pub struct Writer {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One that a failed test drops writes no more.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Writer {
@@ -181,6 +188,7 @@ impl Writer {
                 thread::sleep(if failed { manner.after_failure } else { manner.pause });
             }
         });
+        let thread = Some(thread);
         Self { stop, thread }
     }
 
@@ -188,9 +196,10 @@ impl Writer {
     ///
     /// # Errors
     /// If the writer panicked.
-    pub fn stop(self) -> Outcome {
+    pub fn stop(mut self) -> Outcome {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().ok().context("a writer panicked")
+        let thread = self.thread.take().context("a writer was stopped twice")?;
+        thread.join().ok().context("a writer panicked")
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod trial;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cluster_tests::client::{self, Login};
@@ -32,11 +33,16 @@ fn no_confirmed_write_is_lost_and_one_pod_takes_writes_whatever_happens_to_the_m
         let login = set.login()?;
         login.wait_reachable()?;
         let observer = Observer::start(&set, &login, &scene.history);
-        let mut reported = 0;
-        let mut result = Ok(());
+        let mut reported = BTreeMap::new();
+        let mut failures = Vec::new();
+        // All are tried, so that one failure does not hide the others, as long as the set comes back.
         for trial in picked() {
-            result = round(scene, &set, trial, &mut reported).context(format_args!("{trial:?}"));
-            if result.is_err() {
+            let played = set
+                .wait_redundant(READY)
+                .map(|()| round(scene, &set, trial, &mut reported));
+            let broken = played.is_err();
+            failures.extend(played.flatten().context(format_args!("{trial:?}")).err());
+            if broken {
                 break;
             }
         }
@@ -46,9 +52,8 @@ fn no_confirmed_write_is_lost_and_one_pod_takes_writes_whatever_happens_to_the_m
         findings.extend(checkers::writers_are_named(&events.probes, &events.authorities));
         findings.extend(checkers::vip_leads_to_the_master(&events.authorities));
         findings.extend(checkers::epochs_are_monotone(&events.authorities));
-        // What the observer saw says more than the round that broke.
-        findings.extend(result.err().map(|failure| failure.to_string()));
-        ensure!(findings.is_empty(), "{}", findings.join("; "));
+        findings.extend(failures.iter().map(ToString::to_string));
+        ensure!(findings.is_empty(), "{}", findings.join("\n"));
         Ok(())
     })
 }
@@ -60,7 +65,7 @@ fn picked() -> Vec<Trial> {
     Trial::ALL.into_iter().filter(named).collect()
 }
 
-fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut u64) -> Outcome {
+fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, u64>) -> Outcome {
     let history = &scene.history;
     trial.prepare(set)?;
     set.wait_redundant(READY)?;
@@ -79,8 +84,9 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut u64) -> Outcome 
     }
 
     let mut reports = set.reports()?;
+    // Those of a round that broke too.
+    reported.extend(reports.iter().map(|report| (report.epoch, report.max_lost_bytes)));
     reports.retain(|report| report.epoch > epoch);
-    *reported += reports.iter().map(|report| report.max_lost_bytes).sum::<u64>();
     let counts = client::count(history, struck, Stamp::now());
     println!(
         "{trial:?}: {} writes acknowledged, none for {:.0} ms; {}",
@@ -96,7 +102,7 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut u64) -> Outcome 
     }
     let login = set.login()?;
     only_the_master_takes_writes(set, &login)?;
-    kept(scene, trial, &login, *reported)?;
+    kept(scene, trial, &login, reported.values().sum())?;
     let full = full_resyncs_between(&before, &set.full_resyncs()?);
     ensure!(full <= trial.full_resyncs(), "{full} full resyncs");
     Ok(())
