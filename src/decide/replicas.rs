@@ -234,11 +234,26 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
             });
         }
     }
+    if steps.is_empty() && awaits_a_look(view) {
+        steps = younger_looks(view, facts);
+    }
     Roles {
         waits: waits || running > 0,
         steps,
         ..Roles::default()
     }
+}
+
+/// Looks at replicas whose last look is older than the one at the master. Looks at all of them come at the same
+/// interval and keep their distance: without this, one that is always looked at just before the master may never vote.
+fn younger_looks(view: &View, master: &Facts) -> Vec<Step> {
+    let older = |f: &Facts| sync::linked(f) && f.replid == master.replid && f.asked_at < master.answered_at;
+    let offset = master.offset;
+    view.others()
+        .filter(|m| m.facts().is_some_and(older))
+        .filter_map(target)
+        .map(|to| Step::CatchUp { to, offset })
+        .collect()
 }
 
 /// Whether somebody is to vote or to leave as soon as a look at a replica is younger than the one at the master. No event

@@ -91,10 +91,18 @@ fn a_killed_master_is_replaced_and_returns_as_a_replica() {
             "record s-1 serves, and the VIP leads to it",
             "record electors: s-0 enters",
             "attach s-0 to s-1 epoch=2",
+            "catch-up s-2 to 25",
         ],
     );
     ends_well(&mut world);
-    done(&mut world, &["record electors: s-0 holds everything"]);
+    done(
+        &mut world,
+        &[
+            "catch-up s-0 to 28",
+            "catch-up s-2 to 28",
+            "record electors: s-0 holds everything",
+        ],
+    );
 }
 
 #[test]
