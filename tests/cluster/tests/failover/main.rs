@@ -28,7 +28,9 @@ const FIRST_WRITE: Duration = Duration::from_secs(10);
 #[test]
 fn no_confirmed_write_is_lost_and_one_pod_takes_writes_whatever_happens_to_the_master() -> Outcome {
     Scene::play("failover", |scene| {
-        let set = Set::create(&scene.cluster, &scene.namespace, "torn", json!({"image": "redis:8.0"}))?;
+        // Without a cooldown: the trials follow each other closer than any faults should.
+        let spec = json!({"image": "redis:8.0", "failover": {"cooldown": "0s"}});
+        let set = Set::create(&scene.cluster, &scene.namespace, "torn", spec)?;
         set.wait_redundant(READY)?;
         let login = set.login()?;
         login.wait_reachable()?;
@@ -135,8 +137,9 @@ fn changed_as_expected(set: &Set, trial: Trial, before: &str, epoch: i64, report
             );
             ensure!(report.from == before, "from {} and not {before}", report.from);
             ensure!(report.to == master, "to {}, and {master} is master", report.to);
+            // Who is waited for longer than a pod takes to be made anew may be back before the end.
             ensure!(
-                report.resyncs.full == 0,
+                report.resyncs.full <= u64::from(trial == Trial::ForceDelete),
                 "siblings were resynced in full: {}",
                 report.message
             );
