@@ -14,6 +14,8 @@ use crate::wait::{Look, until};
 
 /// The set of numbers.
 pub const NUMBERS: &str = "numbers";
+/// Bytes in the replication stream of the shortest write, `SADD numbers 0`.
+pub const SMALLEST_WRITE: u64 = 34;
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
@@ -145,7 +147,14 @@ const NUMBERS_OF_A_WRITER: u64 = 1_000_000_000;
 /// A writer beside the test, until it is stopped.
 pub struct Writer {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One that a failed test drops writes no more.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Writer {
@@ -179,6 +188,7 @@ impl Writer {
                 thread::sleep(if failed { manner.after_failure } else { manner.pause });
             }
         });
+        let thread = Some(thread);
         Self { stop, thread }
     }
 
@@ -186,9 +196,10 @@ impl Writer {
     ///
     /// # Errors
     /// If the writer panicked.
-    pub fn stop(self) -> Outcome {
+    pub fn stop(mut self) -> Outcome {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().ok().context("a writer panicked")
+        let thread = self.thread.take().context("a writer was stopped twice")?;
+        thread.join().ok().context("a writer panicked")
     }
 }
 

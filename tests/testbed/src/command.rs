@@ -21,6 +21,18 @@ where
     command
 }
 
+/// Takes away what `cargo run` tells a program of its own package: the build of `ring` depends on it, and a cargo below
+/// would build that, and all that needs it, anew for each package it is called from.
+pub fn without_package(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(of_package) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Runs `program` with words separated by spaces: for short commands without odd arguments.
 pub(crate) fn sh(line: &str) -> Result<String> {
     let mut words = line.split_whitespace();

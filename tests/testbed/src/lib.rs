@@ -39,6 +39,7 @@ mod state;
 mod testbed;
 
 pub use audit::{Audit, Event};
+pub use command::without_package;
 pub use error::{Error, Result};
 pub use lifecycle::Options;
 pub use nix::sys::signal::Signal;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use crate::command::{command, long, output, say};
+use crate::command::{command, long, output, say, without_package};
 use crate::daemon::{build_group, registered, remove_build_group};
 use crate::error::{At, Error, Result};
 use crate::images::archive;
@@ -150,7 +150,7 @@ fn build_program(places: &Places, repository: &Path, profile: &str) -> Result<(P
         profile,
     ]);
     // With --target the flag is for the program only: build scripts and macros cannot be static.
-    cargo
+    without_package(&mut cargo)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .current_dir(repository);
     let folder = if profile == "dev" { "debug" } else { profile };

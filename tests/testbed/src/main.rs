@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use testbed::{Error, Options, Places, Result, Testbed};
+use testbed::{Error, Options, Places, Result, Testbed, without_package};
 
 /// A real Kubernetes on this machine: namespaces as nodes, no registry, no traffic outside.
 #[derive(Parser)]
@@ -155,7 +155,7 @@ fn run(verb: Verb) -> Result<()> {
 fn exec(words: &[String]) -> Result<()> {
     let testbed = Testbed::attach()?;
     testbed.enter()?;
-    let source = Command::new(&words[0])
+    let source = without_package(&mut Command::new(&words[0]))
         .args(&words[1..])
         .envs(testbed.environment())
         .exec();
@@ -174,7 +174,12 @@ fn bench(arguments: Vec<String>) -> Result<()> {
         source,
     };
     let package = ["--quiet", "--locked", "--package", "cluster-tests", "--bin", "bench"];
-    let built = Command::new("cargo").arg("build").args(package).status().map_err(io)?;
+    let mut build = Command::new("cargo");
+    let built = without_package(&mut build)
+        .arg("build")
+        .args(package)
+        .status()
+        .map_err(io)?;
     if !built.success() {
         return Err(Error::Unsuitable("the benchmark could not be built".into()));
     }

@@ -40,7 +40,7 @@ fn data_and_roles_survive_kills_of_everything_in_random_order() -> Outcome {
         println!("SEED={seed}: {order:?}");
 
         let set = Set::create(&scene.cluster, &scene.namespace, "torn", json!({"image": "redis:8.0"}))?;
-        set.wait_ready(READY)?;
+        set.wait_redundant(READY)?;
         let login = set.login()?;
         login.wait_reachable()?;
         let stage = Stage::new(&set, &scene.history);
@@ -90,9 +90,12 @@ fn round(scene: &Scene, stage: &Stage, login: &Login, fault: Fault) -> Outcome {
         struck.wait(stage)?;
         let after = client::acknowledged_after(history, over, READY)?;
         println!("{fault:?}: the first write {:.1} s after it", after.as_secs_f32());
+        if fault == Fault::MastersRedis {
+            failed_over(set, &before)?;
+        }
         writer
     };
-    set.wait_ready(READY)?;
+    set.wait_redundant(READY)?;
     std::thread::sleep(Duration::from_millis(300));
     writer.stop()?;
     if spares_the_master {
@@ -110,6 +113,25 @@ fn round(scene: &Scene, stage: &Stage, login: &Login, fault: Fault) -> Outcome {
         "the epoch fell from {} to {}",
         before["epoch"],
         after["epoch"]
+    );
+    Ok(())
+}
+
+/// A master that was killed where good replicas live is succeeded by one of them, with nothing lost.
+fn failed_over(set: &Set, before: &serde_json::Value) -> Outcome {
+    let epoch = before["epoch"].as_i64().context("no epoch before the fault")?;
+    let reports = set.wait_reports_after(epoch, READY)?;
+    let report = reports.first().context("no report")?;
+    ensure!(
+        reports.len() == 1 && report.kind == "Failover" && before["master"]["name"] == *report.from,
+        "not one failover of {}: {reports:?}",
+        before["master"]["name"]
+    );
+    ensure!(
+        report.to != report.from && report.to == set.master()?,
+        "{} took over, and {} is master",
+        report.to,
+        set.master()?
     );
     Ok(())
 }

@@ -14,9 +14,6 @@ const BEFORE: Duration = Duration::from_millis(400);
 /// One write at a time, then this long nothing: a light load.
 const PAUSE: Duration = Duration::from_millis(1);
 const FIRST: Duration = Duration::from_secs(10);
-/// Bytes in the replication stream of the shortest write, `SADD numbers 0`.
-const SMALLEST_WRITE: u64 = 34;
-
 /// How a client gets to the master.
 pub trait Connect: Fn() -> Result<Connection, RedisError> + Clone + Send + 'static {}
 impl<F: Fn() -> Result<Connection, RedisError> + Clone + Send + 'static> Connect for F {}
@@ -88,7 +85,12 @@ impl Load {
         writes.extend(self.confirming.1.events().writes.iter().cloned());
         let mut findings = checkers::no_confirmed_write_lost(&writes, &there);
         findings.extend(checkers::nothing_resurrected(&writes, &there));
-        findings.extend(checkers::losses_are_reported(&writes, &there, reported, SMALLEST_WRITE));
+        findings.extend(checkers::losses_are_reported(
+            &writes,
+            &there,
+            reported,
+            client::SMALLEST_WRITE,
+        ));
         let count = |of: &dyn Fn(&Write) -> bool| writes.iter().filter(|w| of(w)).count();
         Ok(Seen {
             gap,

@@ -3,10 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cluster_tests::client::{self, Counts, Writer};
+use cluster_tests::client::{self, Counts, Manner, Writer};
 use cluster_tests::cluster::Cluster;
 use cluster_tests::ensure;
-use cluster_tests::failure::Outcome;
+use cluster_tests::failover::Report;
+use cluster_tests::failure::{Context, Outcome};
 use cluster_tests::history::{End, History, Stamp};
 use cluster_tests::observer::Observer;
 use cluster_tests::operator::Operator;
@@ -21,6 +22,9 @@ const SET: &str = "cache";
 const MANIFEST: &str = "deploy/examples/minimal.yaml";
 /// The set's and the pods' deadline: images are there already, so this is long.
 const READY: Duration = Duration::from_secs(120);
+
+/// How often a failover is looked at: it is a matter of a tenth of a second.
+const AS_IT_HAPPENS: Duration = Duration::from_millis(10);
 
 struct Show {
     begun: Instant,
@@ -43,7 +47,11 @@ pub fn run() -> Outcome {
         login.host, login.user
     ));
     let observer = Observer::start(&set, &login, &history);
-    let writer = Writer::start(login.clone(), history.clone(), Duration::ZERO);
+    let manner = Manner::impatient(Duration::ZERO);
+    let connecting = login.clone();
+    let writer = Writer::start_as(manner, history.clone(), move || {
+        connecting.connect_within(6379, manner.connect, manner.answer)
+    });
     let began = Stamp::now();
     for _ in 0..8 {
         show.second(&history);
@@ -51,9 +59,10 @@ pub fn run() -> Outcome {
     let calm = client::count(&history, began, Stamp::now());
     show.table(&set)?;
     let broken = show.kill_a_replica(&set, &history)?;
+    let report = show.kill_the_master(&set, &history)?;
     writer.stop()?;
     observer.stop()?;
-    show.verdict(&set, &history, calm, broken)?;
+    show.verdict(&set, &history, calm, broken, &report)?;
     show.what_next(&login.host);
     Ok(())
 }
@@ -129,7 +138,67 @@ impl Show {
         Ok(client::count(history, from, Stamp::now()))
     }
 
-    fn verdict(&self, set: &Set, history: &History, calm: Counts, broken: Counts) -> Outcome {
+    /// Kills the master while the client writes, and tells what happens until everybody is back.
+    fn kill_the_master(&self, set: &Set, history: &History) -> Outcome<Report> {
+        set.wait_redundant(READY)?;
+        let (master, epoch) = (set.master()?, set.epoch()?);
+        let from = history.mark(format!("kill -9 of {master}"));
+        self.say(&format!(
+            "kill -9 of the Redis of {master}, the master, in epoch {epoch}"
+        ));
+        set.cluster.testbed.signal_redis(NAMESPACE, &master, Signal::SIGKILL)?;
+        self.follow(set, epoch)?;
+        let report = set.reports()?.into_iter().next().context("no report")?;
+        self.say(&format!("  {}", report.message));
+        let phases: Vec<_> = report.phases_ms.iter().collect();
+        let mut phases: Vec<_> = phases.into_iter().map(|(phase, at)| (at, phase)).collect();
+        phases.sort();
+        let phases: Vec<_> = phases.iter().map(|(at, phase)| format!("{phase} {at}")).collect();
+        self.say(&format!("  milliseconds until: {}", phases.join(", ")));
+        let counts = client::count(history, from, Stamp::now());
+        self.say(&format!(
+            "  the client had no acknowledged write for {} ms and saw {} errors",
+            counts.gap.as_millis(),
+            counts.fail + counts.unknown
+        ));
+        self.say(&format!(
+            "waiting until {master} is back, as a replica of {}",
+            report.to
+        ));
+        set.wait_redundant(READY)?;
+        ensure!(
+            set.master()? == report.to,
+            "{} is master, not {}",
+            set.master()?,
+            report.to
+        );
+        self.second(history);
+        self.table(set)?;
+        Ok(report)
+    }
+
+    /// Tells each change of Ready's message and of the VIP until the failover after `epoch` is reported.
+    fn follow(&self, set: &Set, epoch: i64) -> Outcome {
+        let end = Instant::now() + READY;
+        let mut told = String::new();
+        loop {
+            let object = set.object()?;
+            let message = set::condition(&object, "Ready").map_or("", |ready| text(&ready["message"]));
+            let vip = set.vip_selects()?.unwrap_or_else(|| "nobody".into());
+            let now = format!("{message}; the VIP leads to {vip}");
+            if now != told {
+                self.say(&format!("  {now}"));
+                told = now;
+            }
+            if set.reports()?.first().is_some_and(|report| report.epoch > epoch) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "no failover: {}", set::summary(&object));
+            thread::sleep(AS_IT_HAPPENS);
+        }
+    }
+
+    fn verdict(&self, set: &Set, history: &History, calm: Counts, broken: Counts, report: &Report) -> Outcome {
         let login = set.login()?;
         let there = login.numbers()?;
         let events = history.events();
@@ -140,11 +209,12 @@ impl Show {
             there.len()
         ));
         self.say(&format!(
-            "errors: {} before the kill, {} after it",
+            "errors: {} before the kills, {} while a replica was gone",
             errors(calm),
             errors(broken)
         ));
-        let mut findings = checkers::nothing_lost(&events.writes, &there, &[]);
+        let (writes, reported) = (&events.writes, report.max_lost_bytes);
+        let mut findings = checkers::losses_are_reported(writes, &there, reported, client::SMALLEST_WRITE);
         findings.extend(checkers::nothing_resurrected(&events.writes, &there));
         findings.extend(checkers::single_writer(&events.probes));
         findings.extend(checkers::writers_are_named(&events.probes, &events.authorities));
