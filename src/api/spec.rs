@@ -275,7 +275,8 @@ pub struct Failover {
     pub when_unreachable: WhenUnreachable,
 
     /// Silence after which a master counts as unreachable, from 300ms to 60s. Below 300 ms a fork of a large data set
-    /// looks like a death. May change at any time.
+    /// looks like a death. Also the time after which a server with a busy script answers BUSY (busy-reply-threshold), if
+    /// config does not say otherwise and this is below 5s. May change at any time.
     pub down_after: Period,
 
     /// Redis's min-replicas-max-lag, whole seconds from 1s to 60s: a master that its replicas do not hear stops taking

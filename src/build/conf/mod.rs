@@ -21,6 +21,9 @@ use crate::names;
 /// The directive of `failover.selfFenceAfter`.
 pub const MAX_LAG: &str = "min-replicas-max-lag";
 
+/// The directive that `failover.downAfter` decides, and its old name.
+const BUSY_REPLY: [&str; 2] = ["busy-reply-threshold", "lua-time-limit"];
+
 /// Share of the memory limit that becomes `maxmemory`. The rest is for output buffers, the backlog, fragmentation and
 /// the pages that a fork copies.
 const MAXMEMORY_PERCENT: u128 = 75;
@@ -85,6 +88,7 @@ pub fn live_values(cluster: &Cluster) -> Result<BTreeMap<String, String>, BuildE
         ("appendonly".to_owned(), "yes".to_owned()),
         (MAX_LAG.to_owned(), max_lag(cluster)),
     ]);
+    values.extend(busy_reply(cluster).map(|value| (BUSY_REPLY[0].to_owned(), value)));
     values.extend(maxmemory(cluster)?.map(|Derived { key, value, .. }| (key, value)));
     values.extend(cluster.spec.config.clone());
     Ok(values)
@@ -94,6 +98,14 @@ pub fn live_values(cluster: &Cluster) -> Result<BTreeMap<String, String>, BuildE
 fn max_lag(cluster: &Cluster) -> String {
     let after: Duration = cluster.spec.failover.self_fence_after.into();
     after.as_millis().div_ceil(1000).max(1).to_string()
+}
+
+/// Milliseconds of a script after which a server says that it is busy, unless a person chose. At most Redis's own 5 s,
+/// and no more than the silence that makes a master unreachable: else a script of 4 s looks like a hang.
+fn busy_reply(cluster: &Cluster) -> Option<String> {
+    let chosen = BUSY_REPLY.iter().any(|key| cluster.spec.config.contains_key(*key));
+    let after: Duration = cluster.spec.failover.down_after.into();
+    (!chosen).then(|| after.as_millis().min(5000).to_string())
 }
 
 fn check(config: &BTreeMap<String, String>) -> Result<(), BuildError> {
@@ -128,7 +140,9 @@ fn server(writer: &mut Writer, cluster: &Cluster) {
         "shutdown-timeout",
         [Grace::of(cluster).shutdown_seconds.to_string().as_str()],
     );
-    writer.line("busy-reply-threshold", ["5000"]);
+    if let Some(after) = busy_reply(cluster) {
+        writer.line(BUSY_REPLY[0], [after.as_str()]);
+    }
 }
 
 fn replication(writer: &mut Writer, cluster: &Cluster) {

@@ -176,3 +176,23 @@ fn the_time_after_which_a_master_fences_itself_is_in_the_file_and_settable_live(
         assert_eq!(live_values(&cluster).unwrap()["min-replicas-max-lag"], seconds);
     }
 }
+
+#[test]
+fn a_busy_server_says_so_before_it_is_taken_for_dead_unless_a_person_chose() {
+    for (period, milliseconds) in [("300ms", "300"), ("1s", "1000"), ("1m", "5000")] {
+        let cluster = cluster(|spec| spec.failover.down_after = period.parse().unwrap());
+        let text = build(&cluster).unwrap().text;
+        assert!(
+            text.contains(&format!("busy-reply-threshold \"{milliseconds}\"\n")),
+            "{period}"
+        );
+        assert_eq!(live_values(&cluster).unwrap()["busy-reply-threshold"], milliseconds);
+    }
+    for key in ["busy-reply-threshold", "lua-time-limit"] {
+        let cluster = with_config(&[(key, "60000")]);
+        let text = build(&cluster).unwrap().text;
+        let lines: Vec<_> = text.lines().filter(|line| line.ends_with("00\"")).collect();
+        assert_eq!(lines, [format!("{key} \"60000\"")]);
+        assert_eq!(live_values(&cluster).unwrap()[key], "60000");
+    }
+}

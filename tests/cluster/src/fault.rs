@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use testbed::Signal;
+use testbed::{Cut, Signal};
 
 use crate::ensure;
 use crate::failure::{Context, Outcome};
@@ -120,7 +120,7 @@ impl Fault {
         match self {
             Self::Kill => testbed.signal_redis(namespace, master, Signal::SIGKILL)?,
             Self::Stop => testbed.signal_redis(namespace, master, Signal::SIGSTOP)?,
-            Self::Cut => testbed.cut_pod(namespace, master, &[])?,
+            Self::Cut => testbed.cut_pod(namespace, master, Cut::All)?,
             Self::Switchover => set.ask("switchover", &format!("any@{id}"))?,
             Self::Delete => set.cluster.kubernetes.delete("pods", namespace, master)?,
             Self::NodeOff | Self::NodeOffWithLeader => testbed.node(&set.node_of(master)?)?.power_off()?,

@@ -148,6 +148,24 @@ impl Kubernetes {
         }
     }
 
+    /// Asks for a pod's eviction. Says whether the disruption budgets grant it.
+    ///
+    /// # Errors
+    /// If the API server does not answer or refuses for another reason.
+    pub fn evict(&self, namespace: &str, pod: &str) -> Outcome<bool> {
+        let path = format!("{}/eviction", path("pods", namespace, pod));
+        let eviction = serde_json::json!({
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": namespace},
+        });
+        match self.call(Method::POST, &path, "application/json", Some(&eviction)) {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 429 => Ok(false),
+            Err(error) => Err(error).context(format_args!("create {path}")),
+        }
+    }
+
     /// A pod's log, or that of its container before the last restart.
     ///
     /// # Errors

@@ -60,6 +60,20 @@ impl Operator {
         Ok(Self::new(cluster))
     }
 
+    /// Changes how many pods it has, and waits until they are there or gone.
+    ///
+    /// # Errors
+    /// If they are not after a minute.
+    pub fn scale(&self, replicas: usize) -> Outcome {
+        let wanted = format!("--replicas={replicas}");
+        self.cluster
+            .kubectl(&["scale", "deployment", NAME, "--namespace", NAME, &wanted])?;
+        until(format_args!("{replicas} operators"), Duration::from_secs(60), || {
+            let pods = self.pod_names()?;
+            Ok(Look::when(pods.len() == replicas, pods.join(" ")))
+        })
+    }
+
     /// Its pods.
     ///
     /// # Errors

@@ -45,5 +45,5 @@ pub use lifecycle::Options;
 pub use nix::sys::signal::Signal;
 pub use node::Node;
 pub use places::Places;
-pub use pods::{Process, signal};
+pub use pods::{Cut, Process, signal};
 pub use testbed::Testbed;

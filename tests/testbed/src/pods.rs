@@ -61,18 +61,36 @@ pub fn signal(pid: i32, signal: Signal) -> Result<()> {
     kill(Pid::from_raw(pid), signal).at("signal", format!("/proc/{pid}"))
 }
 
-/// Drops what passes between a pod and each of `addresses`, in both directions; between it and everybody if there is
-/// none. The rules live in the pod's own network and go with it.
-pub(crate) fn cut(places: &Places, namespace: &str, pod: &str, addresses: &[String]) -> Result<()> {
-    if addresses.is_empty() {
-        filter(places, namespace, pod, "-I INPUT ! -i lo -j DROP")?;
-        return filter(places, namespace, pod, "-I OUTPUT ! -o lo -j DROP");
-    }
-    for address in addresses {
-        filter(places, namespace, pod, &format!("-I INPUT -s {address} -j DROP"))?;
-        filter(places, namespace, pod, &format!("-I OUTPUT -d {address} -j DROP"))?;
-    }
-    Ok(())
+/// Which packets of a pod are dropped, silently.
+#[derive(Debug, Clone, Copy)]
+pub enum Cut<'a> {
+    /// All of them, in both directions.
+    All,
+    /// What it sends: it hears, and is not heard.
+    Outgoing,
+    /// A fifth of them, in both directions.
+    Fifth,
+    /// What passes between it and these addresses, in both directions.
+    From(&'a [String]),
+}
+
+/// Drops packets of a pod. The rules live in the pod's own network and go with it.
+pub(crate) fn cut(places: &Places, namespace: &str, pod: &str, cut: Cut) -> Result<()> {
+    const IN: &str = "INPUT ! -i lo";
+    const OUT: &str = "OUTPUT ! -o lo";
+    const FIFTH: &str = "-m statistic --mode random --probability 0.2";
+    let packets = match cut {
+        Cut::All => vec![IN.to_owned(), OUT.to_owned()],
+        Cut::Outgoing => vec![OUT.to_owned()],
+        Cut::Fifth => vec![format!("{IN} {FIFTH}"), format!("{OUT} {FIFTH}")],
+        Cut::From(addresses) => addresses
+            .iter()
+            .flat_map(|address| [format!("INPUT -s {address}"), format!("OUTPUT -d {address}")])
+            .collect(),
+    };
+    packets
+        .iter()
+        .try_for_each(|packets| filter(places, namespace, pod, &format!("-I {packets} -j DROP")))
 }
 
 /// Undoes [`cut`].

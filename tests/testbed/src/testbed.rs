@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{self, Options};
 use crate::node::Node;
 use crate::places::Places;
-use crate::pods::{self, Process};
+use crate::pods::{self, Cut, Process};
 use crate::state::State;
 use crate::{collect, enter, interrupt, kubectl, load, preflight};
 
@@ -229,13 +229,12 @@ impl Testbed {
         Ok(())
     }
 
-    /// Drops what passes between a pod and each of these addresses, in both directions, silently; between it and
-    /// everybody if there is none.
+    /// Drops packets of a pod.
     ///
     /// # Errors
     /// If the pod does not run or the packet filter refuses.
-    pub fn cut_pod(&self, namespace: &str, pod: &str, addresses: &[String]) -> Result<()> {
-        pods::cut(&self.places, namespace, pod, addresses)
+    pub fn cut_pod(&self, namespace: &str, pod: &str, cut: Cut) -> Result<()> {
+        pods::cut(&self.places, namespace, pod, cut)
     }
 
     /// Undoes every [`Testbed::cut_pod`] of a pod.

@@ -4,6 +4,7 @@
 //! is lost, the reports say; nobody is resynced in full but those who come back without a history. Alone on the cluster.
 //! `TRIALS=Kill,Nap` picks some by a part of their name.
 
+mod play;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -19,8 +20,9 @@ use cluster_tests::scene::Scene;
 use cluster_tests::set::{Set, summary};
 use cluster_tests::wait::{Look, until};
 use cluster_tests::{checkers, ensure};
+use play::CHANGED;
 use serde_json::json;
-use trial::{CHANGED, Change, Trial};
+use trial::{Change, Trial};
 
 const READY: Duration = Duration::from_secs(120);
 const FIRST_WRITE: Duration = Duration::from_secs(10);
@@ -73,11 +75,11 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, u6
     set.wait_redundant(READY)?;
     let (master, epoch, before) = (set.master()?, set.epoch()?, set.full_resyncs()?);
     let begun = Stamp::now();
-    let writers = trial::writers(set, history)?;
+    let writers = play::writers(set, history)?;
     client::acknowledged_after(history, begun, FIRST_WRITE)?;
 
     let struck = Stamp::now();
-    trial::play(trial, set, history, &master, || wait_changed(set, epoch))?;
+    play::play(trial, set, history, &master, &|| wait_changed(set, epoch))?;
     client::acknowledged_after(history, Stamp::now(), READY)?;
     set.wait_redundant(READY)?;
     Operator::new(&set.cluster).wait_leader(READY)?;
@@ -98,15 +100,16 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, u6
             .first()
             .map_or("no change of the master", |report| &report.message)
     );
+    let expected = trial.expected();
     changed_as_expected(set, trial, &master, epoch, &reports)?;
-    if trial.is_invisible() {
+    if !expected.errors {
         ensure!(counts.fail + counts.unknown == 0, "writes failed: {counts:?}");
     }
     let login = set.login()?;
     only_the_master_takes_writes(set, &login)?;
     kept(scene, trial, &login, reported.values().sum())?;
     let full = full_resyncs_between(&before, &set.full_resyncs()?);
-    ensure!(full <= trial.full_resyncs(), "{full} full resyncs");
+    ensure!(full <= expected.full_resyncs, "{full} full resyncs");
     Ok(())
 }
 
@@ -119,7 +122,7 @@ fn wait_changed(set: &Set, epoch: i64) -> Outcome {
 
 fn changed_as_expected(set: &Set, trial: Trial, before: &str, epoch: i64, reports: &[Report]) -> Outcome {
     let (master, now) = (set.master()?, set.epoch()?);
-    match (trial.change(), reports) {
+    match (trial.expected().change, reports) {
         (Change::None, []) => {
             ensure!(
                 now == epoch,
@@ -192,7 +195,7 @@ fn kept(scene: &Scene, trial: Trial, login: &Login, reported: u64) -> Outcome {
         client::SMALLEST_WRITE,
     ));
     findings.extend(checkers::nothing_resurrected(&events.writes, &there));
-    if trial.is_lossless() {
+    if !trial.expected().loss {
         let struck = events.marks.last().map(|mark| mark.at);
         let since: Vec<_> = events
             .writes

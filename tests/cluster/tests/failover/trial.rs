@@ -1,22 +1,8 @@
-//! The trials: what is done in each, and what may come of it.
+//! The trials, and what may come of each.
 
-use std::thread;
-use std::time::Duration;
-
-use cluster_tests::client::{self, Manner, Writer};
-use cluster_tests::ensure;
-use cluster_tests::failure::{Context, Outcome};
+use cluster_tests::failure::Outcome;
 use cluster_tests::fault::Fault;
-use cluster_tests::history::{History, Stamp};
-use cluster_tests::operator::{self, Operator};
-use cluster_tests::set::{Set, text};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-/// Longest until another is master, or writes are taken again: far beyond the targets, which the benchmark is for.
-pub const CHANGED: Duration = Duration::from_secs(40);
-/// How long a cut lasts of which nothing may come.
-const CUT: Duration = Duration::from_secs(6);
+use cluster_tests::set::Set;
 
 /// What is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,210 +13,164 @@ pub enum Trial {
     Blink,
     /// SIGSTOP of the master for 3 s: looked at, perhaps begun, perhaps done.
     Nap,
+    /// A script that keeps the master busy for seconds.
+    Script,
+    /// kill -9 of the master again and again, each time as soon as writes are taken.
+    KillAgain,
     /// Its pod is deleted without grace.
     ForceDelete,
-    /// The master and all operators are killed at once.
-    KillWithOperators,
+    /// Its node is drained.
+    Drain,
+    /// The eviction of all pods is asked for at once, the master's first.
+    EvictAll,
+    /// kill -9 of all replicas.
+    KillReplicas,
+    /// Nothing that the master sends arrives, what is sent to it does.
+    Mute,
+    /// The master's link comes and goes.
+    Flap,
+    /// A fifth of the master's packets are lost.
+    Loss,
     /// The master is cut off from the operators only.
     CutFromOperators,
     /// The master is cut off from its replicas only.
     CutFromReplicas,
-    /// kill -9 of all replicas.
-    KillReplicas,
+    /// The API server does not answer.
+    ApiServerAway,
+    /// The API server does not answer, and the master is killed.
+    KillWithoutApiServer,
+    /// The master and all operators are killed at once.
+    KillWithOperators,
+    /// The master is killed while there is no operator.
+    KillWithoutOperators,
+    /// The master is killed while the leading operator is stopped; it wakes up when another has taken over.
+    KillWithLeaderStopped,
+    /// The Lease is deleted.
+    LeaseDeleted,
     /// A hand-over to a pod that cannot take it.
     BadTarget,
+    /// The master's node and that of one replica lose power.
+    TwoNodesOff,
 }
 
-/// What is to come of it.
+/// What becomes of the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Nothing.
     None,
     /// A replica takes over; kind as in the report.
     To(&'static str),
-    /// Either is right.
+    /// As often as it takes.
     Any,
 }
 
+/// What is to come of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub change: Change,
+    /// Whether a client may see errors: the master is not there all the time.
+    pub errors: bool,
+    /// Whether acknowledged writes may be lost that nobody confirmed: something is broken that may hold them alone.
+    pub loss: bool,
+    /// Full resyncs of the pods that come back from their append-only files, or with writes that nobody else has.
+    pub full_resyncs: u64,
+}
+
+impl Expected {
+    const NOTHING: Self = Self {
+        change: Change::None,
+        errors: false,
+        loss: false,
+        full_resyncs: 0,
+    };
+    const NO_CHANGE: Self = Self {
+        errors: true,
+        ..Self::NOTHING
+    };
+    const SWITCHOVER: Self = Self {
+        change: Change::To("Switchover"),
+        ..Self::NO_CHANGE
+    };
+    const FAILOVER: Self = Self {
+        change: Change::To("Failover"),
+        errors: true,
+        loss: true,
+        full_resyncs: 1,
+    };
+
+    const fn with_full_resyncs(self, full_resyncs: u64) -> Self {
+        Self { full_resyncs, ..self }
+    }
+
+    const fn with_any_change(self) -> Self {
+        Self {
+            change: Change::Any,
+            ..self
+        }
+    }
+}
+
 impl Trial {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 28] = [
         Self::Master(Fault::Kill),
         Self::BadTarget,
         Self::Master(Fault::Switchover),
         Self::Blink,
+        Self::Script,
+        Self::LeaseDeleted,
         Self::CutFromOperators,
         Self::CutFromReplicas,
         Self::Master(Fault::Delete),
+        Self::EvictAll,
         Self::KillReplicas,
         Self::Master(Fault::Stop),
         Self::KillWithOperators,
+        Self::ApiServerAway,
+        Self::KillWithoutApiServer,
         Self::Master(Fault::Cut),
+        Self::Loss,
+        Self::Mute,
+        Self::Flap,
+        Self::KillWithoutOperators,
         Self::Nap,
+        Self::Drain,
+        Self::KillWithLeaderStopped,
         Self::ForceDelete,
+        Self::KillAgain,
         Self::Master(Fault::NodeOff),
         Self::Master(Fault::NodeOffWithLeader),
+        Self::TwoNodesOff,
     ];
 
-    pub fn change(self) -> Change {
+    pub fn expected(self) -> Expected {
         match self {
-            Self::Master(Fault::Switchover | Fault::Delete) => Change::To("Switchover"),
+            Self::CutFromOperators | Self::BadTarget | Self::ApiServerAway | Self::LeaseDeleted => Expected::NOTHING,
+            Self::Blink | Self::Script | Self::CutFromReplicas | Self::Loss => Expected::NO_CHANGE,
+            Self::KillReplicas => Expected::NO_CHANGE.with_full_resyncs(2),
+            Self::Master(Fault::Switchover) => Expected::SWITCHOVER,
+            Self::Master(Fault::Delete) | Self::Drain | Self::EvictAll => Expected::SWITCHOVER.with_full_resyncs(1),
             Self::Master(Fault::Kill | Fault::Stop | Fault::Cut | Fault::NodeOff | Fault::NodeOffWithLeader)
+            | Self::Mute
             | Self::ForceDelete
-            | Self::KillWithOperators => Change::To("Failover"),
-            Self::Blink | Self::CutFromOperators | Self::CutFromReplicas | Self::KillReplicas | Self::BadTarget => {
-                Change::None
-            }
-            Self::Nap => Change::Any,
-        }
-    }
-
-    /// Whether no client may see an error, for the master is there all the time.
-    pub fn is_invisible(self) -> bool {
-        matches!(self, Self::CutFromOperators | Self::BadTarget)
-    }
-
-    /// Whether no acknowledged write may be lost: nothing is broken that holds one alone.
-    pub fn is_lossless(self) -> bool {
-        match self {
-            Self::Master(fault) => fault.is_planned(),
-            Self::Nap | Self::ForceDelete | Self::KillWithOperators => false,
-            Self::Blink | Self::CutFromOperators | Self::CutFromReplicas | Self::KillReplicas | Self::BadTarget => true,
-        }
-    }
-
-    /// Full resyncs of the pods that come back from their append-only files, or with writes that nobody else has.
-    pub fn full_resyncs(self) -> u64 {
-        match self {
-            Self::Master(fault) => fault.full_resyncs_of_return(),
-            Self::ForceDelete | Self::KillWithOperators | Self::Nap => 1,
-            Self::KillReplicas => 2,
-            Self::Blink | Self::CutFromOperators | Self::CutFromReplicas | Self::BadTarget => 0,
+            | Self::KillWithoutApiServer
+            | Self::KillWithOperators
+            | Self::KillWithoutOperators
+            | Self::KillWithLeaderStopped => Expected::FAILOVER,
+            Self::Nap | Self::Flap => Expected::FAILOVER.with_any_change(),
+            Self::TwoNodesOff => Expected::FAILOVER.with_any_change().with_full_resyncs(2),
+            // Each kill may cost the one before its place, and each return is one.
+            Self::KillAgain => Expected::FAILOVER.with_any_change().with_full_resyncs(10),
         }
     }
 
     /// Moves the master where the fault needs it.
     pub fn prepare(self, set: &Set) -> Outcome {
-        match self {
-            Self::Master(fault) => fault.prepare(set, &format!("prepare-{self:?}").replace(['(', ')'], "")),
-            _ => Ok(()),
-        }
+        let fault = match self {
+            Self::Master(fault) => fault,
+            // Else nobody is left who could do anything.
+            Self::TwoNodesOff => Fault::NodeOff,
+            _ => return Ok(()),
+        };
+        fault.prepare(set, &format!("prepare-{self:?}").replace(['(', ')'], ""))
     }
-}
-
-/// Does it, and undoes it when it has had its effect: a report after `epoch`, or the end of its time.
-pub fn play(
-    trial: Trial,
-    set: &Set,
-    history: &History,
-    master: &str,
-    wait_changed: impl FnOnce() -> Outcome,
-) -> Outcome {
-    let (testbed, namespace) = (&set.cluster.testbed, &set.namespace);
-    history.mark(format!("{trial:?}, master {master}"));
-    match trial {
-        Trial::Master(fault) => {
-            fault.strike(set, master, "once")?;
-            let changed = wait_changed();
-            // Also if nobody took over: nothing stays stopped or dark.
-            fault.undo(set, master)?;
-            changed
-        }
-        Trial::Blink => pause(set, master, Duration::from_millis(700)),
-        Trial::Nap => pause(set, master, Duration::from_secs(3)),
-        Trial::ForceDelete => {
-            let args = [
-                "delete",
-                "pod",
-                "--namespace",
-                namespace,
-                master,
-                "--grace-period=0",
-                "--force",
-            ];
-            set.cluster.kubectl(&args)?;
-            wait_changed()
-        }
-        Trial::KillWithOperators => {
-            let operator = Operator::new(&set.cluster);
-            let operators = operator.pod_names()?.into_iter().map(|pod| operator.pid(&pod));
-            // All are found before the first dies.
-            let mut pids = vec![testbed.redis_pid(namespace, master)?];
-            pids.extend(operators.collect::<Outcome<Vec<_>>>()?);
-            for pid in pids {
-                kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-            }
-            wait_changed()
-        }
-        Trial::CutFromOperators => {
-            let pods = set.cluster.kubernetes.list("pods", operator::NAME, "")?;
-            let addresses: Vec<_> = pods
-                .iter()
-                .map(|pod| text(&pod["status"]["podIP"]).to_owned())
-                .collect();
-            cut(set, history, master, &addresses)
-        }
-        Trial::CutFromReplicas => {
-            let mut others = set.addresses()?;
-            others.retain(|(pod, _)| pod != master);
-            let addresses: Vec<_> = others.into_iter().map(|(_, address)| address).collect();
-            cut(set, history, master, &addresses)
-        }
-        Trial::KillReplicas => kill_replicas(set, master),
-        Trial::BadTarget => {
-            for target in ["nobody".to_owned(), master.to_owned(), "a b".to_owned()] {
-                let value = format!("{target}@bad");
-                set.ask("switchover", &value)?;
-                let answer = set.wait_answer("switchover", &value, CHANGED)?;
-                ensure!(answer["outcome"] == "Refused", "switchover to {target}: {answer}");
-                ensure!(
-                    !text(&answer["message"]).is_empty(),
-                    "refused without a reason: {answer}"
-                );
-            }
-            Ok(())
-        }
-    }
-}
-
-fn pause(set: &Set, pod: &str, time: Duration) -> Outcome {
-    let (testbed, namespace) = (&set.cluster.testbed, &set.namespace);
-    let pid = testbed.redis_pid(namespace, pod)?;
-    kill(Pid::from_raw(pid), Signal::SIGSTOP)?;
-    thread::sleep(time);
-    Ok(kill(Pid::from_raw(pid), Signal::SIGCONT)?)
-}
-
-/// Cuts for a while, in which writes must be taken again.
-fn cut(set: &Set, history: &History, pod: &str, addresses: &[String]) -> Outcome {
-    let (testbed, namespace) = (&set.cluster.testbed, &set.namespace);
-    ensure!(!addresses.is_empty(), "nobody to cut {pod} off from");
-    testbed.cut_pod(namespace, pod, addresses)?;
-    thread::sleep(CUT);
-    let served = client::acknowledged_after(history, Stamp::now(), CHANGED);
-    testbed.heal_pod(namespace, pod)?;
-    served.map(drop).context("while it was cut")
-}
-
-fn kill_replicas(set: &Set, master: &str) -> Outcome {
-    let (testbed, namespace) = (&set.cluster.testbed, &set.namespace);
-    let (mut pods, before) = (set.pod_names()?, set.containers()?);
-    pods.retain(|pod| pod != master);
-    let pids = pods.iter().map(|pod| testbed.redis_pid(namespace, pod));
-    for pid in pids.collect::<Result<Vec<_>, _>>()? {
-        kill(Pid::from_raw(pid), Signal::SIGKILL)?;
-    }
-    set.wait_restarted(&pods, &before, CHANGED)
-}
-
-/// A client that tells at once, and one that has its writes confirmed.
-pub fn writers(set: &Set, history: &History) -> Outcome<[Writer; 2]> {
-    let (login, quorum) = (set.login()?, set.quorum()?);
-    let start = |manner: Manner| {
-        let login = login.clone();
-        Writer::start_as(manner, history.clone(), move || {
-            login.connect_within(6379, manner.connect, manner.answer)
-        })
-    };
-    let manner = Manner::impatient(Duration::from_millis(4));
-    Ok([start(manner), start(manner.confirmed_by(quorum))])
 }
