@@ -5,7 +5,9 @@
 //! each other. Nothing is decided here.
 
 mod authority;
+mod error;
 mod objects;
+mod order;
 mod roles;
 mod status;
 
@@ -16,79 +18,24 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 
 use crate::api::RedisReplicaSet;
-use crate::lease::{Leadership, NotLeader};
+use crate::lease::Leadership;
 use crate::model::cluster::Cluster;
 use crate::model::observed::Observed;
 use crate::model::plan::{Plan, Step};
 use crate::model::redis::SetKey;
 use crate::observe::{Memory, Stores};
+use crate::redis::clock;
 use crate::redis::probe::Probes;
-use crate::redis::{CallError, clock};
 
+use order::{Batch, Order};
+
+pub use error::ActError;
 pub use status::{StatusWriter, publish};
 
 /// The longest a call to the API server takes.
 pub const API_CALL: Duration = Duration::from_secs(1);
 /// The longest a procedure on a Redis takes.
 pub const REDIS_CALL: Duration = Duration::from_millis(500);
-
-/// Why a step was not done, or not known to be done.
-#[derive(Debug, thiserror::Error)]
-pub enum ActError {
-    /// The Lease ends before the step would.
-    #[error(transparent)]
-    Lease(#[from] NotLeader),
-    /// The API server refused it, or could not be reached.
-    #[error("{what}: {}", words(source))]
-    Api {
-        /// What was asked.
-        what: String,
-        /// Its answer.
-        source: Box<kube::Error>,
-    },
-    /// The API server did not answer in time; the write may have been done.
-    #[error("{0}: no answer within a second")]
-    Late(String),
-    /// Redis refused it, or could not be reached.
-    #[error("{pod}: {source}")]
-    Redis {
-        /// The pod.
-        pod: String,
-        /// What happened.
-        source: CallError,
-    },
-    /// The process that the step was meant for is not there any more.
-    #[error("{0}: another process answers now")]
-    OtherProcess(String),
-    /// The step needs something that was not observed.
-    #[error("{0}")]
-    Missing(&'static str),
-}
-
-/// What the API server said, without the machine-readable rest of its answer.
-fn words(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
-}
-
-impl ActError {
-    /// This process may not act any more: nobody is to be told, the next leader goes on.
-    pub fn is_lease(&self) -> bool {
-        matches!(self, Self::Lease(_))
-    }
-
-    /// What was to be deleted is gone already.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(s) if s.is_not_found()))
-    }
-
-    /// Somebody else wrote first: observe again, no need to tell anybody.
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api { source, .. } if matches!(&**source, kube::Error::Api(s) if s.is_conflict() || s.is_already_exists()))
-    }
-}
 
 /// What the steps of one set act upon.
 pub struct Actor<'a> {
@@ -129,24 +76,25 @@ pub async fn act(
     memory: &mut Memory,
 ) -> Outcome {
     let mut outcome = Outcome::default();
-    let (roles, rest): (Vec<_>, Vec<_>) = plan.steps.iter().partition(|s| s.is_role());
-    let (mut vip, rest): (Vec<_>, Vec<_>) = rest.into_iter().partition(|s| s.is_vip());
-    for batch in batches(&roles) {
+    let Order { batches, rest } = order::order(&plan.steps);
+    let mut batches = batches.into_iter();
+    for Batch { roles, beside } in batches.by_ref() {
         let began = clock::now();
-        let results = match batch {
-            [Step::Record { authority, why }] => vec![authority::record(actor, set, authority, why, memory).await],
-            redis => {
-                let commands = join_all(redis.iter().map(|step| roles::role(actor, observed, step)));
-                let pointing = std::mem::take(&mut vip);
-                let (results, pointed) = join(commands, point(actor, &pointing)).await;
-                outcome.take(&pointing, pointed, observed, began, memory);
-                results
+        let (results, others) = match roles[..] {
+            [Step::Record { authority, why }] => {
+                let recorded = authority::record(actor, set, authority, why, memory).await;
+                (vec![recorded], Vec::new())
+            }
+            _ => {
+                let commands = join_all(roles.iter().map(|step| roles::role(actor, observed, step)));
+                join(commands, join_all(beside.iter().map(|step| point(actor, step)))).await
             }
         };
-        remember_attached(batch, &results, memory);
+        remember_attached(&roles, &results, memory);
         outcome.roles_done += results.iter().filter(|result| result.is_ok()).count();
         outcome.roles_failed |= results.iter().any(Result::is_err);
-        outcome.take(batch, results, observed, began, memory);
+        outcome.take(&roles, results, observed, began, memory);
+        outcome.take(&beside, others, observed, began, memory);
         if outcome.roles_failed {
             break;
         }
@@ -155,7 +103,8 @@ pub async fn act(
         outcome.rest_left = true;
         return outcome;
     }
-    for step in vip.into_iter().chain(rest) {
+    let not_reached = batches.flat_map(|batch| batch.beside);
+    for step in not_reached.chain(rest) {
         if outcome.failures.iter().any(|(_, error)| error.is_lease()) {
             break;
         }
@@ -166,12 +115,11 @@ pub async fn act(
     outcome
 }
 
-async fn point(actor: &Actor<'_>, steps: &[&Step]) -> Vec<Result<(), ActError>> {
-    let apply = async |step: &Step| match step {
+async fn point(actor: &Actor<'_>, step: &Step) -> Result<(), ActError> {
+    match step {
         Step::Apply { object, because } => objects::apply(actor, object, because.as_deref()).await,
-        _ => Ok(()),
-    };
-    join_all(steps.iter().map(|step| apply(step))).await
+        _ => Err(ActError::Missing("only an object can be applied beside role steps")),
+    }
 }
 
 impl Outcome {
@@ -213,12 +161,6 @@ fn remember_attached(steps: &[&Step], results: &[Result<(), ActError>], memory: 
             memory.attached.insert(child.run_id.clone(), clock::now());
         }
     }
-}
-
-/// Neighbouring Redis steps go out side by side: a hung pod never makes another wait. A compare-and-set goes alone.
-fn batches<'a, 'b>(steps: &'b [&'a Step]) -> Vec<&'b [&'a Step]> {
-    let alone = |s: &Step| matches!(s, Step::Record { .. });
-    steps.chunk_by(|a, b| !alone(a) && !alone(b)).collect()
 }
 
 async fn other(actor: &Actor<'_>, step: &Step, memory: &mut Memory) -> Result<(), ActError> {
