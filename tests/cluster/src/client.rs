@@ -33,6 +33,8 @@ pub struct Manner {
     pub answer: Duration,
     /// Replicas that are to confirm each write (WAIT); 0 for a client that does not ask.
     pub wait: i64,
+    /// Whether it keeps its connection when a write is refused, and so depends on others to end it.
+    pub keeps: bool,
 }
 
 impl Manner {
@@ -45,6 +47,7 @@ impl Manner {
             connect: CONNECT,
             answer: ANSWER,
             wait: 0,
+            keeps: false,
         }
     }
 
@@ -58,6 +61,7 @@ impl Manner {
             connect: Duration::from_millis(150),
             answer: Duration::from_millis(150),
             wait: 0,
+            keeps: false,
         }
     }
 
@@ -65,6 +69,12 @@ impl Manner {
     #[must_use]
     pub fn confirmed_by(self, wait: i64) -> Self {
         Self { wait, ..self }
+    }
+
+    /// The same, from a pool that never reads what an error says.
+    #[must_use]
+    pub fn sticky(self) -> Self {
+        Self { keeps: true, ..self }
     }
 }
 
@@ -148,6 +158,7 @@ const NUMBERS_OF_A_WRITER: u64 = 1_000_000_000;
 pub struct Writer {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    first: u64,
 }
 
 /// One that a failed test drops writes no more.
@@ -189,7 +200,16 @@ impl Writer {
             }
         });
         let thread = Some(thread);
-        Self { stop, thread }
+        Self { stop, thread, first }
+    }
+
+    /// Waits until a write of this one that began after `from` is acknowledged.
+    ///
+    /// # Errors
+    /// If none is within `limit`.
+    pub fn served_after(&self, history: &History, from: Stamp, limit: Duration) -> Outcome {
+        let own = self.first..self.first + NUMBERS_OF_A_WRITER;
+        acknowledged(history, from, limit, |write| own.contains(&write.number)).map(drop)
     }
 
     /// Ends it after its current write.
@@ -210,7 +230,7 @@ fn write(
     number: u64,
 ) -> Write {
     let begun = Stamp::now();
-    let end = attempt(connect, held, number);
+    let end = attempt(manner, connect, held, number);
     let ended = Stamp::now();
     let confirmed = end == End::Ok && manner.wait > 0 && confirm(manner, held);
     Write {
@@ -222,8 +242,13 @@ fn write(
 }
 
 /// Every end but [`End::Ok`] costs the connection: a server that has lost its role may keep it, and an answer that
-/// comes late would be taken for that of the next write.
-fn attempt(connect: &impl Fn() -> Result<Connection, RedisError>, held: &mut Option<Connection>, number: u64) -> End {
+/// comes late would be taken for that of the next write. One that keeps it minds only the second.
+fn attempt(
+    manner: Manner,
+    connect: &impl Fn() -> Result<Connection, RedisError>,
+    held: &mut Option<Connection>,
+    number: u64,
+) -> End {
     let connection = match held {
         Some(connection) => connection,
         // The number was not sent yet.
@@ -235,11 +260,21 @@ fn attempt(connect: &impl Fn() -> Result<Connection, RedisError>, held: &mut Opt
     let end = match redis::cmd("SADD").arg(NUMBERS).arg(number).query::<u64>(connection) {
         Ok(1) => return End::Ok,
         Ok(_) => End::Fail(format!("{number} was there before it was written")),
-        Err(error) if error.code().is_some() => End::Fail(error.to_string()),
-        Err(error) => End::Unknown(error.to_string()),
+        Err(error) => end_of(&error),
     };
-    *held = None;
+    if !(manner.keeps && matches!(end, End::Fail(_))) {
+        *held = None;
+    }
     end
+}
+
+/// What an error says of the operation: an answer says that nothing was done, silence says nothing.
+pub fn end_of(error: &RedisError) -> End {
+    if error.code().is_some() {
+        End::Fail(error.to_string())
+    } else {
+        End::Unknown(error.to_string())
+    }
 }
 
 /// Whether the replicas say within two thirds of the answer's deadline that they have the last write.
@@ -296,11 +331,16 @@ pub fn count(history: &History, from: Stamp, to: Stamp) -> Counts {
 /// # Errors
 /// If none is within `limit`.
 pub fn acknowledged_after(history: &History, from: Stamp, limit: Duration) -> Outcome<Duration> {
+    acknowledged(history, from, limit, |_| true)
+}
+
+fn acknowledged(history: &History, from: Stamp, limit: Duration, of: impl Fn(&Write) -> bool) -> Outcome<Duration> {
     let end = Instant::now() + limit;
     loop {
         {
             let events = history.events();
-            let later = events.writes.iter().rev().take_while(|w| w.span.ended > from);
+            let own = events.writes.iter().rev().filter(|w| of(w));
+            let later = own.take_while(|w| w.span.ended > from);
             let first = later.filter(|w| w.end == End::Ok && w.span.begun > from).last();
             if let Some(write) = first {
                 return Ok(write.span.ended.0.saturating_sub(from.0));

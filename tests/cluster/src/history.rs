@@ -56,6 +56,45 @@ pub struct Write {
     pub confirmed: bool,
 }
 
+/// What a client of another kind did or tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Did {
+    /// Appended an element to a list. Elements grow.
+    Append(u64),
+    /// Added one to a counter, which then was this, if it said so.
+    Count(Option<u64>),
+    /// Looked at a register and swapped nothing.
+    Lookup,
+    /// Swapped the value that a register had for another, which is used only once.
+    Swap {
+        /// What it was.
+        from: u64,
+        /// What it is.
+        to: u64,
+    },
+    /// Set a key that soon expires.
+    SetSoon(u64),
+    /// Set a key that expires late.
+    SetLate(u64),
+    /// Put an element into a queue.
+    Enqueue(u64),
+    /// Took one from it, if there was one.
+    Take(Option<u64>),
+}
+
+/// One operation of such a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Operation {
+    /// What.
+    pub did: Did,
+    /// When.
+    pub span: Span,
+    /// How it ended.
+    pub end: End,
+    /// As for a [`Write`].
+    pub confirmed: bool,
+}
+
 /// What a pod answered to a write of the application's user that came to it directly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Probe {
@@ -98,6 +137,8 @@ pub struct Mark {
 pub struct Events {
     /// Writes of all clients.
     pub writes: Vec<Write>,
+    /// What clients of other kinds did.
+    pub operations: Vec<Operation>,
     /// Probes of all pods.
     pub probes: Vec<Probe>,
     /// Readings of status and VIP.
@@ -143,6 +184,7 @@ impl History {
             lines("mark", &events.marks)?,
             lines("authority", &events.authorities)?,
             lines("write", &events.writes)?,
+            lines("operation", &events.operations)?,
             lines("probe", &events.probes)?,
         ];
         if let Some(directory) = file.parent() {

@@ -27,3 +27,4 @@ pub mod operator;
 pub mod scene;
 pub mod set;
 pub mod wait;
+pub mod workloads;

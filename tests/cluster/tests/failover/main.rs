@@ -19,6 +19,7 @@ use cluster_tests::operator::Operator;
 use cluster_tests::scene::Scene;
 use cluster_tests::set::{Set, summary};
 use cluster_tests::wait::{Look, until};
+use cluster_tests::workloads::{Ending, Workloads, check};
 use cluster_tests::{checkers, ensure};
 use play::CHANGED;
 use serde_json::json;
@@ -76,6 +77,7 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, u6
     let (master, epoch, before) = (set.master()?, set.epoch()?, set.full_resyncs()?);
     let begun = Stamp::now();
     let writers = play::writers(set, history)?;
+    let workloads = Workloads::start(&set.login()?, set.quorum()?);
     client::acknowledged_after(history, begun, FIRST_WRITE)?;
 
     let struck = Stamp::now();
@@ -83,9 +85,15 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, u6
     client::acknowledged_after(history, Stamp::now(), READY)?;
     set.wait_redundant(READY)?;
     Operator::new(&set.cluster).wait_leader(READY)?;
+    let quiet = Stamp::now();
+    for writer in &writers {
+        writer.served_after(history, quiet, FIRST_WRITE)?;
+    }
     for writer in writers {
         writer.stop()?;
     }
+    let (keys, done) = workloads.stop()?;
+    history.events().operations.extend(done.iter().cloned());
 
     let mut reports = set.reports()?;
     // Those of a round that broke too.
@@ -108,6 +116,8 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, u6
     let login = set.login()?;
     only_the_master_takes_writes(set, &login)?;
     kept(scene, trial, &login, reported.values().sum())?;
+    let findings = check::all(&done, &Ending::read(&login, &keys, &done)?, expected.loss);
+    ensure!(findings.is_empty(), "{}", findings.join("; "));
     let full = full_resyncs_between(&before, &set.full_resyncs()?);
     ensure!(full <= expected.full_resyncs, "{full} full resyncs");
     Ok(())

@@ -291,8 +291,8 @@ fn signal(pid: i32, signal: Signal) -> Outcome {
     kill(Pid::from_raw(pid), signal).map_err(Failure::from)
 }
 
-/// A client that tells at once, and one that has its writes confirmed.
-pub fn writers(set: &Set, history: &History) -> Outcome<[Writer; 2]> {
+/// A client that tells at once, one that has its writes confirmed, and one that keeps its connection.
+pub fn writers(set: &Set, history: &History) -> Outcome<[Writer; 3]> {
     let (login, quorum) = (set.login()?, set.quorum()?);
     let start = |manner: Manner| {
         let login = login.clone();
@@ -301,5 +301,6 @@ pub fn writers(set: &Set, history: &History) -> Outcome<[Writer; 2]> {
         })
     };
     let manner = Manner::impatient(Duration::from_millis(4));
-    Ok([start(manner), start(manner.confirmed_by(quorum))])
+    let sticky = Manner::patient(Duration::from_millis(20)).sticky();
+    Ok([start(manner), start(manner.confirmed_by(quorum)), start(sticky)])
 }
