@@ -172,13 +172,18 @@ impl Writer {
     /// Writes about every `pause` into `history`.
     #[must_use]
     pub fn start(login: Login, history: History, pause: Duration) -> Self {
-        let manner = Manner::patient(pause);
+        Self::start_in(Manner::patient(pause), history, login)
+    }
+
+    /// The same in another manner.
+    #[must_use]
+    pub fn start_in(manner: Manner, history: History, login: Login) -> Self {
         Self::start_as(manner, history, move || {
             login.connect_within(6379, manner.connect, manner.answer)
         })
     }
 
-    /// The same in another manner, and with its own way to connect: it connects anew after every failure.
+    /// The same with its own way to connect: it connects anew after every failure.
     #[must_use]
     pub fn start_as(
         manner: Manner,

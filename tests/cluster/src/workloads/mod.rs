@@ -1,4 +1,4 @@
-//! What applications do besides writing numbers: lists, counters, compare-and-set, expiry, queues, publishing.
+//! What applications do besides writing numbers: lists, counters, compare-and-set, expiry, queues.
 //!
 //! Each is a client of its own through the VIP, on keys that nobody else uses; what it did is recorded, and judged by
 //! [`check`]. Nothing here knows what is done to the cluster.

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use cluster_tests::client::{self, Manner, Writer};
 use cluster_tests::ensure;
-use cluster_tests::failure::{Context, Failure, Outcome};
+use cluster_tests::failure::{Context, Outcome};
 use cluster_tests::history::{History, Stamp};
 use cluster_tests::operator::{self, Operator};
 use cluster_tests::set::{Set, condition, text};
 use cluster_tests::wait::{Look, until};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use testbed::Cut;
+use testbed::{Cut, Signal};
 
 use crate::trial::Trial;
 
@@ -288,18 +286,13 @@ impl Play<'_> {
 }
 
 fn signal(pid: i32, signal: Signal) -> Outcome {
-    kill(Pid::from_raw(pid), signal).map_err(Failure::from)
+    Ok(testbed::signal(pid, signal)?)
 }
 
 /// A client that tells at once, one that has its writes confirmed, and one that keeps its connection.
 pub fn writers(set: &Set, history: &History) -> Outcome<[Writer; 3]> {
     let (login, quorum) = (set.login()?, set.quorum()?);
-    let start = |manner: Manner| {
-        let login = login.clone();
-        Writer::start_as(manner, history.clone(), move || {
-            login.connect_within(6379, manner.connect, manner.answer)
-        })
-    };
+    let start = |manner: Manner| Writer::start_in(manner, history.clone(), login.clone());
     let manner = Manner::impatient(Duration::from_millis(4));
     let sticky = Manner::patient(Duration::from_millis(20)).sticky();
     Ok([start(manner), start(manner.confirmed_by(quorum)), start(sticky)])

@@ -14,6 +14,7 @@ const BEFORE: Duration = Duration::from_millis(400);
 /// One write at a time, then this long nothing: a light load.
 const PAUSE: Duration = Duration::from_millis(1);
 const FIRST: Duration = Duration::from_secs(10);
+
 /// How a client gets to the master.
 pub trait Connect: Fn() -> Result<Connection, RedisError> + Clone + Send + 'static {}
 impl<F: Fn() -> Result<Connection, RedisError> + Clone + Send + 'static> Connect for F {}

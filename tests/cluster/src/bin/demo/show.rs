@@ -47,11 +47,7 @@ pub fn run() -> Outcome {
         login.host, login.user
     ));
     let observer = Observer::start(&set, &login, &history);
-    let manner = Manner::impatient(Duration::ZERO);
-    let connecting = login.clone();
-    let writer = Writer::start_as(manner, history.clone(), move || {
-        connecting.connect_within(6379, manner.connect, manner.answer)
-    });
+    let writer = Writer::start_in(Manner::impatient(Duration::ZERO), history.clone(), login.clone());
     let began = Stamp::now();
     for _ in 0..8 {
         show.second(&history);
@@ -150,8 +146,7 @@ impl Show {
         self.follow(set, epoch)?;
         let report = set.reports()?.into_iter().next().context("no report")?;
         self.say(&format!("  {}", report.message));
-        let phases: Vec<_> = report.phases_ms.iter().collect();
-        let mut phases: Vec<_> = phases.into_iter().map(|(phase, at)| (at, phase)).collect();
+        let mut phases: Vec<_> = report.phases_ms.iter().map(|(phase, at)| (at, phase)).collect();
         phases.sort();
         let phases: Vec<_> = phases.iter().map(|(at, phase)| format!("{phase} {at}")).collect();
         self.say(&format!("  milliseconds until: {}", phases.join(", ")));
