@@ -30,7 +30,8 @@ pub(super) struct Found {
     claim: Option<ClaimFacts>,
 }
 
-/// Every member that exists or should, by ordinal without gaps.
+/// Every member that exists or should, by ordinal. Pods of an earlier scale-in may still be there, and they do not end
+/// in the order of their ordinals.
 pub(super) fn find(stores: &Stores, cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>) -> Vec<Found> {
     let controller = owner_of_pods(cluster, objects);
     let ours = |pod: &Pod| {
@@ -60,12 +61,14 @@ pub(super) fn find(stores: &Stores, cluster: &Cluster, objects: &BTreeMap<Object
     if let Some(Live::Ours(body)) = asked {
         count = count.max(u32::try_from(super::stateful_set_facts(body).replicas).unwrap_or(0));
     }
-    // Pods of an earlier scale-in may still be there.
-    let beyond = |ordinal: u32| pod(&names::pod(&cluster.name, ordinal)).is_some();
-    while beyond(count) {
-        count += 1;
-    }
-    (0..count)
+    let there = stores.pods.all();
+    let ending = there
+        .iter()
+        .filter(|p| p.namespace().as_deref() == Some(&cluster.namespace) && ours(p))
+        .filter_map(|p| names::ordinal(&cluster.name, &p.name_any()));
+    let ordinals: BTreeSet<u32> = (0..count).chain(ending).collect();
+    ordinals
+        .into_iter()
         .map(|ordinal| {
             let name = names::pod(&cluster.name, ordinal);
             Found {
@@ -79,7 +82,8 @@ pub(super) fn find(stores: &Stores, cluster: &Cluster, objects: &BTreeMap<Object
 }
 
 /// Claims of the set whose pod is no member, by the name that pod would have.
-pub(super) fn spare(stores: &Stores, cluster: &Cluster, members: usize) -> Vec<(String, ClaimFacts)> {
+pub(super) fn spare(stores: &Stores, cluster: &Cluster, members: &[Found]) -> Vec<(String, ClaimFacts)> {
+    let ordinals: BTreeSet<u32> = members.iter().map(|m| m.ordinal).collect();
     let of_set = |claim: &PersistentVolumeClaim| {
         claim.namespace().as_deref() == Some(&cluster.namespace)
             && claim.labels().get(label::SET) == Some(&cluster.name)
@@ -90,7 +94,7 @@ pub(super) fn spare(stores: &Stores, cluster: &Cluster, members: usize) -> Vec<(
         .filter_map(|claim| {
             let pod = claim.name_any().strip_prefix(&names::claim(""))?.to_owned();
             let ordinal = names::ordinal(&cluster.name, &pod)?;
-            (ordinal as usize >= members).then(|| (pod, claim_facts(claim)))
+            (!ordinals.contains(&ordinal)).then(|| (pod, claim_facts(claim)))
         })
         .collect()
 }

@@ -79,7 +79,7 @@ pub async fn observe(
     };
     memory.attached.retain(|run, _| runs(run));
     let status = set.status.clone().unwrap_or_default();
-    let spare = members::spare(stores, cluster, found.len());
+    let spare = members::spare(stores, cluster, &found);
     let members = members::with_redis(found, &seen);
     let vip_pods = vip_pods(stores, cluster);
     memory.timeline.see(&status, &members, &vip_pods, clock::now());
