@@ -12,15 +12,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::stores::Stores;
+use super::words::{last_words, words};
 use crate::model::cluster::Cluster;
 use crate::model::observed::{ClaimFacts, InternalSecret, Live, Member, ObjectId, PodFacts, Trouble};
 use crate::model::redis::{PodUid, ProbeError, Seen};
 use crate::names::{self, annotation, label, user};
 use crate::redis::probe::Target;
 use crate::redis::{Endpoint, View};
-
-/// Longest text of a kubelet or scheduler that is kept.
-const WORDS: usize = 200;
 
 /// A member before its Redis is asked.
 pub(super) struct Found {
@@ -245,47 +243,6 @@ fn trouble(container: &ContainerStatus) -> Option<Trouble> {
     ended(state).or_else(|| last.and_then(ended))
 }
 
-/// What a log ends with: Redis's complaint about its configuration with the line it names, else the last line.
-fn last_words(log: &str) -> String {
-    const COMPLAINTS: [&str; 2] = ["*** FATAL CONFIG FILE ERROR", "Unresolved Configuration(s) Detected"];
-    let lines: Vec<&str> = log
-        .lines()
-        .map(|line| unstamped(line.trim()))
-        .filter(|line| !line.is_empty())
-        .collect();
-    let complaint = lines
-        .iter()
-        .position(|line| COMPLAINTS.iter().any(|c| line.contains(c)));
-    match complaint {
-        Some(at) => lines[at..].join(" "),
-        None => lines.last().map(|line| (*line).to_owned()).unwrap_or_default(),
-    }
-}
-
-/// A line of a server's log without process, time and level (`1:M 25 Nov 2026 03:27:28.833 # `): with them, a container
-/// that ends again and again would say something new each time.
-fn unstamped(line: &str) -> &str {
-    let stamped = line
-        .split_once(':')
-        .is_some_and(|(pid, _)| !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()));
-    let levels = [" # ", " * ", " - ", " . "];
-    let after = levels
-        .iter()
-        .filter_map(|level| line.find(level).map(|at| at + level.len()))
-        .min();
-    match after {
-        Some(at) if stamped => &line[at..],
-        _ => line,
-    }
-}
-
-/// The head of a text without control characters, which shall not reach status or logs.
-fn words(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let clean = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-    clean.chars().take(WORDS).collect()
-}
-
 fn storage(quantities: Option<&BTreeMap<String, Quantity>>) -> Option<String> {
     quantities?.get("storage").map(|quantity| quantity.0.clone())
 }
@@ -310,31 +267,79 @@ fn claim_facts(claim: &PersistentVolumeClaim) -> ClaimFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
-    #[test]
-    fn a_log_ends_with_its_last_line_without_stamps() {
-        let log = "1:C 25 Nov 2026 03:27:28.800 * oO0\n1:M 25 Nov 2026 03:27:28.833 # Out of disk\n\n";
-        assert_eq!(last_words(log), "Out of disk");
-        assert_eq!(last_words("a: b - c"), "a: b - c");
-        assert_eq!(last_words(""), "");
+    const OWNER: &str = "uid-of-the-stateful-set";
+
+    fn stateful_set(replicas: u32) -> BTreeMap<ObjectId, Live> {
+        let id = ObjectId {
+            kind: "StatefulSet",
+            name: names::stateful_set("cache"),
+        };
+        let body = json!({"metadata": {"uid": OWNER}, "spec": {"replicas": replicas}});
+        BTreeMap::from([(id, Live::Ours(body))])
+    }
+
+    fn object<K: serde::de::DeserializeOwned>(name: &str, metadata: &Value) -> K {
+        let mut metadata = metadata.clone();
+        metadata["namespace"] = json!("shop");
+        metadata["name"] = json!(name);
+        metadata["labels"] = json!({label::SET: "cache"});
+        serde_json::from_value(json!({"metadata": metadata})).unwrap()
+    }
+
+    fn pods(names: &[&str], owner: &str) -> Vec<Pod> {
+        let owner =
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "cache", "uid": owner, "controller": true});
+        let one = |name: &&str| object(name, &json!({"uid": name, "ownerReferences": [owner]}));
+        names.iter().map(one).collect()
+    }
+
+    /// A set of three pods.
+    fn cluster() -> Cluster {
+        let set = json!({
+            "apiVersion": "redisreplicaset.dev/v1alpha1",
+            "kind": "RedisReplicaSet",
+            "metadata": {"name": "cache", "namespace": "shop", "uid": "u", "generation": 1},
+            "spec": {"replicas": 2},
+        });
+        Cluster::new(&serde_json::from_value(set).unwrap()).unwrap()
+    }
+
+    fn names_of(found: &[Found]) -> Vec<(&str, bool)> {
+        found.iter().map(|m| (m.name.as_str(), m.pod.is_some())).collect()
     }
 
     #[test]
-    fn a_complaint_about_the_configuration_is_told_with_the_line_it_names() {
-        let seven = "\n*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line 33\n\
-                     >>> 'foo-bar \"1\"'\nBad directive or wrong number of arguments\n";
-        assert!(last_words(seven).starts_with("*** FATAL CONFIG FILE ERROR"));
-        assert!(last_words(seven).contains("'foo-bar"));
-        let eight = "1:S 25 Nov 2026 03:27:28.833 # Unresolved Configuration(s) Detected:\n\
-                     1:S 25 Nov 2026 03:27:28.833 # >>> 'foo-bar 1'\n1:S 25 Nov 2026 03:27:28.834 # aborting\n";
+    fn a_pod_of_an_earlier_scale_in_is_a_member_also_when_the_one_before_it_has_ended() {
+        let stores = Stores::of(pods(&["cache-0", "cache-1", "cache-2", "cache-4"], OWNER), Vec::new());
+        let found = find(&stores, &cluster(), &stateful_set(3));
+        let want = [
+            ("cache-0", true),
+            ("cache-1", true),
+            ("cache-2", true),
+            ("cache-4", true),
+        ];
+        assert_eq!(names_of(&found), want);
+    }
+
+    #[test]
+    fn a_pod_that_is_not_there_yet_is_a_member_and_one_of_somebody_else_is_not() {
+        let stores = Stores::of(pods(&["cache-1", "cache-7"], "another"), Vec::new());
+        let found = find(&stores, &cluster(), &stateful_set(3));
         assert_eq!(
-            last_words(eight),
-            "Unresolved Configuration(s) Detected: >>> 'foo-bar 1' aborting"
+            names_of(&found),
+            [("cache-0", false), ("cache-1", false), ("cache-2", false)]
         );
     }
 
     #[test]
-    fn control_characters_reach_nobody() {
-        assert_eq!(words("a\u{1b}[31m\tb\n"), "a [31m b");
+    fn a_volume_between_two_members_is_a_spare_one() {
+        let claims = ["data-cache-0", "data-cache-3", "data-cache-4"].map(|name| object(name, &json!({})));
+        let stores = Stores::of(pods(&["cache-4"], OWNER), claims.to_vec());
+        let found = find(&stores, &cluster(), &stateful_set(3));
+        let spare = spare(&stores, &cluster(), &found);
+        let names: Vec<_> = spare.iter().map(|(pod, _)| pod.as_str()).collect();
+        assert_eq!(names, ["cache-3"]);
     }
 }

@@ -6,6 +6,7 @@ mod members;
 mod objects;
 mod secrets;
 mod stores;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -83,6 +83,30 @@ impl Stores {
         }
     }
 
+    /// Stores that hold these objects and no others.
+    #[cfg(test)]
+    pub(super) fn of(pods: Vec<Pod>, claims: Vec<PersistentVolumeClaim>) -> Self {
+        fn filled<K: Resource<DynamicType = ()> + Clone + 'static>(objects: Vec<K>) -> Newest<K> {
+            let (store, mut writer) = reflector::store();
+            for object in objects {
+                writer.apply_watcher_event(&watcher::Event::Apply(object));
+            }
+            Newest {
+                store,
+                replies: Arc::default(),
+            }
+        }
+        Self {
+            pods: filled(pods),
+            claims: filled(claims),
+            stateful_sets: filled(Vec::new()),
+            services: filled(Vec::new()),
+            config_maps: filled(Vec::new()),
+            budgets: filled(Vec::new()),
+            slices: filled(Vec::new()),
+        }
+    }
+
     /// Waits until every store was filled once: an unread store looks like "everything is gone".
     pub async fn ready(&self) {
         self.pods.ready().await;
