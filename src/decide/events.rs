@@ -3,6 +3,7 @@
 //! The words are those of status. Events of conditions that turned are beside the conditions.
 
 use super::objects::Wanted;
+use super::requests;
 use super::roles::Roles;
 use super::view::View;
 use crate::api::status::{Operation, OperationKind, Outcome, Proof, Request};
@@ -134,7 +135,7 @@ pub(super) fn answered(old: &[Request], new: &[Request]) -> Vec<Note> {
             Some(Note {
                 warning,
                 reason,
-                action: "Switchover",
+                action: requests::action(&request.name),
                 message: format!("{}={}: {why}{}", request.name, request.value, request.message),
             })
         })
