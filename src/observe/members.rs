@@ -301,7 +301,7 @@ mod tests {
             "apiVersion": "redisreplicaset.dev/v1alpha1",
             "kind": "RedisReplicaSet",
             "metadata": {"name": "cache", "namespace": "shop", "uid": "u", "generation": 1},
-            "spec": {"replicas": 2},
+            "spec": {"image": "redis:8.0", "replicas": 2},
         });
         Cluster::new(&serde_json::from_value(set).unwrap()).unwrap()
     }
