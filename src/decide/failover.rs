@@ -56,7 +56,10 @@ fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
     if view.others().next().is_none() {
         return operation::grant_again(view);
     }
-    let attached = |m: &&Member| m.facts().is_some_and(|f| f.loading.is_none() && is_attached(f));
+    let attached = |m: &&Member| {
+        m.facts()
+            .is_some_and(|f| f.loading.is_none() && may_follow_master(view, f))
+    };
     let up = |f: &Facts| f.replica_link().is_some_and(|link| link.up);
     let draining: Vec<&Member> = view
         .others()
@@ -202,8 +205,16 @@ fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: Operat
     }
 }
 
-fn is_attached(facts: &Facts) -> bool {
-    matches!(facts.state(), RoleState::Attached { .. })
+/// Whether a replica takes in the recorded master's stream, as far as can be told. One that was not attached to it yet
+/// follows the master before: its link says nothing about this one, and does not go down with it.
+fn may_follow_master(view: &View, facts: &Facts) -> bool {
+    let RoleState::Attached { host } = facts.state() else {
+        return false;
+    };
+    let recorded = view.authority.master.as_ref().map(|m| m.uid.as_str());
+    let process = view.observed.members.iter().find(|m| m.uid() == recorded);
+    let ip = process.and_then(|m| m.pod.as_ref()?.ip.as_deref());
+    ip.is_none_or(|ip| host == ip)
 }
 
 /// Detaches whoever follows somebody, or is a master of its own that nobody named.

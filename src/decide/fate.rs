@@ -76,9 +76,11 @@ fn of_answering(view: &View, facts: &Facts) -> Fate {
         RoleState::Fenced => Proof::ProcessReplaced,
         RoleState::Attached { .. } | RoleState::Bare | RoleState::Armed { .. } => return Fate::Lives,
     };
+    // Each look is a new one, but what it shows began with the first.
+    let since = view.observed.detached.get(&facts.run_id).copied();
     Fate::Ended {
         proof,
-        since: facts.asked_at,
+        since: since.unwrap_or(facts.asked_at),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Changes of the master as stories: what befalls a set, second by second, and what is done about it.
 
 use super::random::{converged, heal, live, settled};
+use super::world::redis::Role;
 use super::world::{Event, Reach, World};
 use crate::decide::roles;
 use crate::decide::view::View;
@@ -264,6 +265,29 @@ fn a_silent_master_whose_minimum_was_lowered_is_not_replaced() {
     live(&mut world, &[reach(0, Reach::Nobody)]);
     (0..20).for_each(|_| live(&mut world, &[Event::WriteToAll]));
     assert_eq!(world.master(), Some(0));
+    ends_well(&mut world);
+}
+
+/// Its siblings still follow the master before, which lives: their links do not go down with this one.
+#[test]
+fn a_new_master_that_restarts_before_its_siblings_were_attached_is_replaced() {
+    let mut world = story(2);
+    world.requests.insert("switchover".into(), "s-1@1".into());
+    let follows =
+        |world: &World, ip: &str| matches!(&world.redis(2).unwrap().role, Role::Follows { ip: of, .. } if of == ip);
+    let old = world.pod(0).unwrap().ip.clone();
+    let after = (0..24).find(|after| {
+        let mut fork = world.clone();
+        live(&mut fork, &[Event::Crash { after: *after }]);
+        let armed = fork.master() == Some(1) && fork.redis(1).unwrap().is_armed();
+        armed && follows(&fork, &old)
+    });
+    live(&mut world, &[Event::Crash { after: after.unwrap() }]);
+    world.done.clear();
+    live(&mut world, &[kill(1, 0)]);
+    seconds(&mut world, 3);
+    assert_eq!(world.done[0], "fence s-2");
+    assert_ne!(world.master(), Some(1), "{:?}", world.done);
     ends_well(&mut world);
 }
 
