@@ -60,6 +60,8 @@ pub mod annotation {
     pub const CONFIG_REVISION: &str = "redisreplicaset.dev/config-revision";
     /// Hash of what we wanted when we wrote an object; on a pod, of its template without redis.conf.
     pub const REVISION: &str = "redisreplicaset.dev/revision";
+    /// The last restart that was asked for when a pod was made. On the set it is the request itself.
+    pub const RESTART: &str = "redisreplicaset.dev/restart";
 }
 
 /// Value of `app.kubernetes.io/managed-by`.

@@ -28,7 +28,7 @@ use serde_json::Value;
 use self::conf::Conf;
 use self::services::Reads;
 use crate::model::cluster::Cluster;
-use crate::names::{self, manager};
+use crate::names::{self, annotation, manager};
 
 /// Why a set cannot be built. The schema and its rules refuse all of it first; an object that was stored under older
 /// rules ends here, and what was applied before stays in force.
@@ -102,6 +102,8 @@ pub struct Live {
     pub vip_families: Vec<String>,
     /// Address families of the read Service.
     pub replicas_families: Vec<String>,
+    /// The last restart that was asked for, in the StatefulSet's pod template: taking it away would be a change of it.
+    pub restart: Option<String>,
 }
 
 impl Live {
@@ -109,6 +111,9 @@ impl Live {
     pub fn read(stateful_set: Option<&Value>, vip: Option<&Value>, replicas: Option<&Value>) -> Self {
         const SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
         let size = stateful_set.and_then(|object| object.pointer(SIZE)?.as_str());
+        let annotations =
+            stateful_set.and_then(|object| object.pointer("/spec/template/metadata/annotations")?.as_object());
+        let restart = annotations.and_then(|map| map.get(annotation::RESTART)?.as_str());
         let families = |service: Option<&Value>| {
             let listed = service.and_then(|object| object.pointer("/spec/ipFamilies")?.as_array());
             listed
@@ -121,6 +126,7 @@ impl Live {
             claim_size: size.map(|size| Quantity(size.to_owned())),
             vip_families: families(vip),
             replicas_families: families(replicas),
+            restart: restart.map(str::to_owned),
         }
     }
 }
@@ -219,7 +225,7 @@ pub fn objects(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Objects, BuildE
         vip: services::vip(cluster, *master, *epoch, &live.vip_families),
         replicas: services::replicas(cluster, *reads, &live.replicas_families),
         disruption_budget: disruption_budget::build(cluster),
-        stateful_set: statefulset::build(cluster, conf, *pods, live.claim_size.as_ref())?,
+        stateful_set: statefulset::build(cluster, conf, *pods, live)?,
     })
 }
 

@@ -12,21 +12,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::conf::Conf;
 use super::meta::{self, Component};
-use super::{BuildError, pod};
+use super::{BuildError, Live, pod};
 use crate::model::cluster::Cluster;
 use crate::names::{self, label};
 
-/// Builds it with so many pods. `claim_size` is what the live StatefulSet's claim template asks for, which can never
-/// change; `None` for a new one, which takes the spec's.
+/// Builds it with so many pods. Of the live one are kept the size that its claim template asks for, which can never change,
+/// and the last restart that its pods were made for.
 ///
 /// # Errors
 /// As [`pod::template`].
-pub fn build(
-    cluster: &Cluster,
-    conf: &Conf,
-    pods: u32,
-    claim_size: Option<&Quantity>,
-) -> Result<StatefulSet, BuildError> {
+pub fn build(cluster: &Cluster, conf: &Conf, pods: u32, live: &Live) -> Result<StatefulSet, BuildError> {
     let mut metadata = meta::object(cluster, Component::Redis, names::stateful_set(&cluster.name));
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(label::TIER.into(), names::CORE_TIER.into());
@@ -46,8 +41,8 @@ pub fn build(
                 when_scaled: Some(retention.when_scaled.as_str().into()),
             }),
             selector: meta::label_selector(meta::core_selector(cluster)),
-            template: pod::template(cluster, conf)?,
-            volume_claim_templates: Some(vec![claim(cluster, claim_size)]),
+            template: pod::template(cluster, conf, live.restart.as_deref())?,
+            volume_claim_templates: Some(vec![claim(cluster, live.claim_size.as_ref())]),
             ..StatefulSetSpec::default()
         },
         status: None,

@@ -62,12 +62,12 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     let wanted = objects::decide(&view);
     let settings = settings::decide(&view);
     // Nobody is made anew before the objects that a new pod is made from are as they shall be.
-    let outdated = if wanted.steps.is_empty() && wanted.conflicts.is_empty() {
-        revision::outdated(&view, &wanted, &settings)
+    let due = if wanted.steps.is_empty() && wanted.conflicts.is_empty() {
+        revision::due(&view, &wanted, &settings)
     } else {
         Vec::new()
     };
-    let roles = roles::decide(&view, &outdated);
+    let roles = roles::decide(&view, &due);
 
     let mut steps = Vec::new();
     let mut cutting_off = false;

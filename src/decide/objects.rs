@@ -5,7 +5,7 @@
 
 use super::scale::stateful_set_replicas;
 use super::view::View;
-use super::{settings, sync};
+use super::{requests, settings, sync};
 use crate::api::WhenEmpty;
 use crate::api::status::{Derived, OperationKind};
 use crate::build::acl::{Hashes, PasswordHash};
@@ -157,14 +157,19 @@ fn children(view: &View, wanted: &mut Wanted) {
     old_config_maps(view, &names::config_map(&view.cluster.name, &conf.revision), wanted);
 }
 
-/// What our live objects hold that an apply must repeat.
+/// What our live objects hold that an apply must repeat, with the restart that is being done.
 fn kept(view: &View) -> build::Live {
     let set = &view.cluster.name;
-    build::Live::read(
+    let live = build::Live::read(
         view.ours("StatefulSet", &names::stateful_set(set)),
         view.ours("Service", &names::vip(set)),
         view.ours("Service", &names::replicas_service(set)),
-    )
+    );
+    let restart = requests::restart::under_way(view).map(str::to_owned);
+    build::Live {
+        restart: restart.or(live.restart),
+        ..live
+    }
 }
 
 /// The redis.conf that the StatefulSet's template mounts, as its ConfigMap has it.

@@ -1,11 +1,21 @@
-//! Which pods lack something that only a new pod can take up.
+//! Which pods are to be made anew: those that lack something that only a new pod can take up, and those that a person asked
+//! to restart.
 
 use super::objects::Wanted;
+use super::requests::restart;
 use super::settings::Settings;
 use super::view::View;
+use crate::api::UpdateStrategy;
 use crate::build::{conf, pod};
 use crate::model::observed::Member;
 use crate::names;
+
+/// The members that the operator makes anew, by ordinal: the outdated ones if that is its part, and whoever a person asked for.
+pub(super) fn due<'a>(view: &View<'a>, wanted: &Wanted, settings: &Settings) -> Vec<&'a Member> {
+    let automatic = view.cluster.spec.update.strategy == UpdateStrategy::Automatic;
+    let is_due = |m: &&Member| automatic && is_outdated(view, m, wanted, settings) || restart::is_due(view, m);
+    view.observed.members.iter().filter(is_due).collect()
+}
 
 /// The outdated members, by ordinal.
 pub(super) fn outdated<'a>(view: &View<'a>, wanted: &Wanted, settings: &Settings) -> Vec<&'a Member> {

@@ -63,7 +63,7 @@ impl Roles {
 }
 
 /// Decides about roles.
-pub(super) fn decide(view: &View, outdated: &[&Member]) -> Roles {
+pub(super) fn decide(view: &View, due: &[&Member]) -> Roles {
     if view.observed.deleting {
         return Roles::held(Hold::Deleting);
     }
@@ -81,15 +81,15 @@ pub(super) fn decide(view: &View, outdated: &[&Member]) -> Roles {
         (None, _) => founding::decide(view),
         (Some(_), Some(under_way)) if switchover::is_intent(view, under_way) => switchover::proceed(view, under_way),
         (Some(_), Some(under_way)) if under_way.to.is_empty() => {
-            failover::decide(view).unwrap_or_else(|| maintain(view, outdated))
+            failover::decide(view).unwrap_or_else(|| maintain(view, due))
         }
         (Some(_), Some(under_way)) => operation::proceed(view, under_way),
-        (Some(_), None) => maintain(view, outdated),
+        (Some(_), None) => maintain(view, due),
     }
 }
 
 /// The recorded master serves: its replicas, the numbers in force, and the number of pods, in this order.
-fn maintain(view: &View, outdated: &[&Member]) -> Roles {
+fn maintain(view: &View, due: &[&Member]) -> Roles {
     let Some((master, facts, min)) = view.serving() else {
         return not_serving(view);
     };
@@ -110,7 +110,7 @@ fn maintain(view: &View, outdated: &[&Member]) -> Roles {
         }
         waits |= answer.waits;
     }
-    let update = update::decide(view, master, facts, outdated);
+    let update = update::decide(view, master, facts, due);
     Roles {
         waits: waits || update.waits,
         ..update

@@ -16,6 +16,7 @@ mod random;
 mod replicas;
 mod requests;
 mod returning;
+mod rolling;
 mod scaling;
 mod text;
 mod world;

@@ -1,4 +1,4 @@
-//! Pods that only a restart brings to the wanted revision: replicas one by one, then the master by a switchover.
+//! Pods that are to be made anew: replicas one by one, then the master by a switchover.
 //!
 //! A pod goes only while everybody else is in sync, so that a revision that does not come up stops the roll at its first
 //! pod, and a spec that is put back undoes it: what is broken is made anew first.
@@ -7,15 +7,13 @@ use super::roles::Roles;
 use super::switchover::{self, To};
 use super::sync;
 use super::view::View;
-use crate::api::UpdateStrategy;
 use crate::api::status::{OperationReason, Role};
 use crate::model::observed::Member;
 use crate::model::plan::Step;
 use crate::model::redis::Facts;
 
-pub(super) fn decide(view: &View, master: &Member, facts: &Facts, outdated: &[&Member]) -> Roles {
-    let automatic = view.cluster.spec.update.strategy == UpdateStrategy::Automatic;
-    if outdated.is_empty() || !automatic || !is_template_current(view) {
+pub(super) fn decide(view: &View, master: &Member, facts: &Facts, due: &[&Member]) -> Roles {
+    if due.is_empty() || !is_template_current(view) {
         return Roles::default();
     }
     let leaving = |m: &Member| m.pod.as_ref().is_none_or(|p| p.deleting);
@@ -24,7 +22,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, outdated: &[&M
     }
     let is_master = |m: &&&Member| m.ordinal == master.ordinal;
     let in_sync = |m: &Member| sync::may_serve_reads(sync::state(view, m)) && is_settled(view, m);
-    let mut replicas: Vec<_> = outdated.iter().filter(|m| !is_master(m)).collect();
+    let mut replicas: Vec<_> = due.iter().filter(|m| !is_master(m)).collect();
     // What is broken goes first, then the highest ordinal.
     replicas.sort_by_key(|m| (in_sync(m), std::cmp::Reverse(m.ordinal)));
     let broken = |but: Option<&Member>| {
@@ -35,7 +33,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, outdated: &[&M
     };
     if let Some(next) = replicas.first() {
         return if broken(Some(next)) == 0 {
-            delete(next, "its revision is outdated")
+            delete(next, "it is to be made anew")
         } else {
             Roles::default()
         };
@@ -44,7 +42,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, outdated: &[&M
         return Roles::default();
     }
     if view.others().next().is_none() {
-        return delete(master, "its revision is outdated, and there is no replica to take over");
+        return delete(master, "it is to be made anew, and there is no replica to take over");
     }
     match switchover::choose(view, facts, To::Any) {
         Ok(target) => switchover::begin(view, target, OperationReason::Update, None),

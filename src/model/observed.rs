@@ -181,6 +181,8 @@ pub struct PodFacts {
     pub revision: Option<String>,
     /// Revision of redis.conf the pod was made with.
     pub config_revision: Option<String>,
+    /// The last restart that was asked for when the pod was made.
+    pub restart: Option<String>,
     /// Value of the role label.
     pub role: Option<String>,
     /// Whether the in-sync label is `true`.

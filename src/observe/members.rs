@@ -191,6 +191,7 @@ fn pod_facts(pod: &Pod) -> PodFacts {
         trouble,
         revision: pod.annotations().get(annotation::REVISION).cloned(),
         config_revision: pod.annotations().get(annotation::CONFIG_REVISION).cloned(),
+        restart: pod.annotations().get(annotation::RESTART).cloned(),
         role: pod.labels().get(label::ROLE).cloned(),
         in_sync: pod.labels().get(label::IN_SYNC).is_some_and(|v| v == "true"),
         gate: conditions

@@ -63,6 +63,7 @@ pub fn full_with(families: Vec<String>) -> Vec<Object> {
         live: Live {
             claim_size: Some(born_with),
             vip_families: families,
+            restart: Some("all@inc-4711".into()),
             ..Live::default()
         },
     };

@@ -20,19 +20,21 @@ use crate::model::cluster::Cluster;
 use crate::names::{self, annotation, label};
 
 /// Builds it. Two annotations tell a pod's age: [`annotation::CONFIG_REVISION`], the redis.conf it boots from, and
-/// [`annotation::REVISION`], all else that only a new pod can take up.
+/// [`annotation::REVISION`], all else that only a new pod can take up. `restart` is the last restart that was asked for:
+/// pods that were made before do not have it.
 ///
 /// # Errors
 /// [`BuildError::NotAnObject`] if the pod's spec is no JSON, which a value from an apiserver always is.
-pub fn template(cluster: &Cluster, conf: &Conf) -> Result<PodTemplateSpec, BuildError> {
+pub fn template(cluster: &Cluster, conf: &Conf, restart: Option<&str>) -> Result<PodTemplateSpec, BuildError> {
     let own = &cluster.spec.template.metadata;
     let common = &cluster.spec.common_metadata;
     let mut ours = meta::labels(cluster, Component::Redis);
     ours.insert(label::TIER.into(), names::CORE_TIER.into());
-    let revisions = meta::map([
+    let mut revisions = meta::map([
         (annotation::CONFIG_REVISION, conf.revision.as_str()),
         (annotation::REVISION, revision(cluster)?.as_str()),
     ]);
+    revisions.extend(restart.map(|restart| (annotation::RESTART.to_owned(), restart.to_owned())));
     Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(meta::merged([&common.labels, &own.labels, &ours])),

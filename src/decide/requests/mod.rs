@@ -3,6 +3,7 @@
 //! A value is new while status has no answer to it. Taking the annotation away undoes nothing. Each kind of request is a
 //! module of its own, with an entry in [`kinds`]; what all have in common is here.
 
+pub(super) mod restart;
 mod switchover;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -35,7 +36,7 @@ type Answer = (Outcome, &'static str, String);
 
 /// Every kind, in the order in which status lists them when they come together.
 fn kinds() -> impl Iterator<Item = Kind> {
-    switchover::KINDS.into_iter()
+    switchover::KINDS.into_iter().chain([restart::KIND])
 }
 
 /// Begins what was asked for and can be done now, while the master serves.

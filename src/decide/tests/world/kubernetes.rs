@@ -23,9 +23,8 @@ impl World {
         let Some(set) = self.stateful_set() else { return };
         let (now, wanted) = (self.now, usize::try_from(set.replicas).unwrap());
         let template = self.live("StatefulSet", SET).unwrap()["spec"]["template"].clone();
-        let config = template["metadata"]["annotations"][names::annotation::CONFIG_REVISION]
-            .as_str()
-            .map(str::to_owned);
+        let annotation = |name| template["metadata"]["annotations"][name].as_str().map(str::to_owned);
+        let config = annotation(names::annotation::CONFIG_REVISION);
         for ordinal in 0..self.slots.len().min(GHOSTS).max(wanted) {
             let slot = self.slot(ordinal);
             match &mut slot.pod {
@@ -40,6 +39,7 @@ impl World {
                     let mut pod = Pod::new(ordinal, uid, ip, now);
                     (pod.revision, pod.config_revision) =
                         (crate::build::pod::revision(&self.cluster).ok(), config.clone());
+                    pod.restart = annotation(names::annotation::RESTART);
                     pod.node = Some(format!("node-{ordinal}"));
                     self.slot(ordinal).pod = Some(pod);
                 }

@@ -78,6 +78,7 @@ impl World {
                 trouble: p.trouble.clone(),
                 revision: p.revision.clone(),
                 config_revision: p.config_revision.clone(),
+                restart: p.restart.clone(),
                 role: p.role.clone(),
                 in_sync: p.in_sync,
                 gate: p.gate,
