@@ -7,4 +7,5 @@ mod images;
 mod manifests;
 mod quiet;
 mod removal;
+mod requests;
 mod settings;
