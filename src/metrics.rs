@@ -3,6 +3,7 @@
 //! Labels are bounded by objects that exist and deleted with them; values of `type`, `state`, `step` are closed lists.
 
 mod operations;
+mod requests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -75,6 +76,7 @@ struct Inner {
     reconcile: Family<ResultLabel, Histogram>,
     step_errors: Family<StepLabel, Counter>,
     operations: operations::Operations,
+    requests: requests::Requests,
     known: std::sync::Mutex<std::collections::BTreeMap<SetKey, Vec<String>>>,
 }
 
@@ -103,6 +105,7 @@ impl Metrics {
             reconcile: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16))),
             step_errors: Family::default(),
             operations: operations::Operations::new(&mut registry),
+            requests: requests::Requests::new(&mut registry),
             known: std::sync::Mutex::default(),
             registry: Registry::default(),
         };
@@ -223,6 +226,7 @@ impl Metrics {
             .get_or_create(&set())
             .set(count(observed.vip_pods.len()));
         self.0.operations.observe(key, &observed.status);
+        self.0.requests.observe(key, &observed.status);
         self.members(key, observed);
     }
 
@@ -289,6 +293,7 @@ impl Metrics {
             set: key.name.clone(),
         };
         self.0.operations.forget(key);
+        self.0.requests.forget(key);
         self.0.epoch.remove(&set);
         self.0.replicas.remove(&set);
         self.0.replicas_ready.remove(&set);
