@@ -158,6 +158,8 @@ words! {
         Resizing = "Resizing",
         /// Pods are being made anew, one by one.
         Rolling = "Rolling",
+        /// Replicas run the wanted revision, and the master waits for approve-update.
+        WaitingForApproval = "WaitingForApproval",
         /// Pods of an older revision run until somebody deletes them.
         OnDelete = "OnDelete",
         /// Every running server follows spec.config.
@@ -282,6 +284,7 @@ impl ConditionType {
                 Resizing,
                 PodNotReady,
                 Rolling,
+                WaitingForApproval,
                 OnDelete,
             ],
             Self::ConfigApplied => &[Applied, RefusedByRedis, UnknownDirective, RestartPending],
@@ -327,6 +330,7 @@ const READY: &[Reason] = {
         Resizing,
         PodNotReady,
         Rolling,
+        WaitingForApproval,
         RefusedByRedis,
         UnknownDirective,
         SecretNotFound,

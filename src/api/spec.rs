@@ -304,8 +304,8 @@ impl Default for Failover {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Update {
-    /// Automatic makes pods anew one by one, the master last and by a switchover; OnDelete waits for a person to delete
-    /// each. May change at any time.
+    /// Automatic makes pods anew one by one, the master last and by a switchover; with Supervised the master waits for the
+    /// annotation approve-update; OnDelete waits for a person to delete each. May change at any time.
     pub strategy: UpdateStrategy,
 }
 
@@ -378,6 +378,8 @@ words! {
         /// The operator, one by one.
         #[default]
         Automatic = "Automatic",
+        /// The operator, but the master's only when a person approves.
+        Supervised = "Supervised",
         /// A person, by deleting them.
         OnDelete = "OnDelete",
     }

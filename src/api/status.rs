@@ -93,6 +93,10 @@ pub struct RedisReplicaSetStatus {
     #[schemars(length(max = 200))]
     pub members: Vec<MemberStatus>,
 
+    /// How far pods are with what only a new pod takes up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateStatus>,
+
     /// What of spec.config and of the operator's own settings is in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config: Option<ConfigStatus>,
@@ -426,6 +430,20 @@ pub struct MemberStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub message: Option<String>,
+}
+
+/// How far pods are with what only a new pod takes up.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct UpdateStatus {
+    /// What every pod is to be made with, template and redis.conf; approve-update names it.
+    pub revision: String,
+    /// Pods that need not be made anew.
+    pub updated: i32,
+    /// Pods.
+    pub total: i32,
+    /// What the next pod waits for; empty if for nothing.
+    pub waiting_for: String,
 }
 
 /// What of the configuration is in force.

@@ -27,6 +27,7 @@ mod report;
 mod requests;
 mod revision;
 mod roles;
+mod roll;
 mod scale;
 mod settings;
 mod status;
@@ -63,7 +64,7 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     let settings = settings::decide(&view);
     // Nobody is made anew before the objects that a new pod is made from are as they shall be.
     let due = if wanted.steps.is_empty() && wanted.conflicts.is_empty() {
-        revision::due(&view, &wanted, &settings)
+        revision::due(&view, &revision::outdated(&view, &wanted, &settings))
     } else {
         Vec::new()
     };

@@ -2,36 +2,55 @@
 //! to restart.
 
 use super::objects::Wanted;
-use super::requests::restart;
+use super::requests::{approve, restart};
 use super::settings::Settings;
 use super::view::View;
 use crate::api::UpdateStrategy;
-use crate::build::{conf, pod};
+use crate::build::{conf, meta, pod};
 use crate::model::observed::Member;
 use crate::names;
 
-/// The members that the operator makes anew, by ordinal: the outdated ones if that is its part, and whoever a person asked for.
-pub(super) fn due<'a>(view: &View<'a>, wanted: &Wanted, settings: &Settings) -> Vec<&'a Member> {
-    let automatic = view.cluster.spec.update.strategy == UpdateStrategy::Automatic;
-    let is_due = |m: &&Member| automatic && is_outdated(view, m, wanted, settings) || restart::is_due(view, m);
+/// The outdated members, by ordinal.
+pub(super) fn outdated<'a>(view: &View<'a>, wanted: &Wanted, settings: &Settings) -> Vec<&'a Member> {
+    let template = pod::revision(view.cluster).ok();
+    let members = view.observed.members.iter();
+    members
+        .filter(|m| is_outdated(view, m, template.as_ref(), wanted, settings))
+        .collect()
+}
+
+/// The members that the operator makes anew, by ordinal: the outdated ones as far as that is its part, and whoever a person
+/// asked for.
+pub(super) fn due<'a>(view: &View<'a>, outdated: &[&'a Member]) -> Vec<&'a Member> {
+    let is_master = |m: &Member| view.master().is_some_and(|master| master.ordinal == m.ordinal);
+    let is_ours = |m: &Member| match view.cluster.spec.update.strategy {
+        UpdateStrategy::Automatic => true,
+        UpdateStrategy::Supervised => !is_master(m) || approve::is_given(view),
+        UpdateStrategy::OnDelete => false,
+    };
+    let is_outdated = |m: &Member| outdated.iter().any(|o| o.ordinal == m.ordinal);
+    let is_due = |m: &&Member| is_outdated(m) && is_ours(m) || restart::is_due(view, m);
     view.observed.members.iter().filter(is_due).collect()
 }
 
-/// The outdated members, by ordinal.
-pub(super) fn outdated<'a>(view: &View<'a>, wanted: &Wanted, settings: &Settings) -> Vec<&'a Member> {
-    let members = view.observed.members.iter();
-    members.filter(|m| is_outdated(view, m, wanted, settings)).collect()
+/// What every pod is to be made with, as one word: the template and redis.conf. A change that running servers take up is
+/// another revision too.
+pub(super) fn wanted(view: &View) -> Option<String> {
+    let template = pod::revision(view.cluster).ok()?;
+    let conf = conf::build(view.cluster).ok()?.revision;
+    Some(meta::short_hash(format!("{template} {conf}").as_bytes()))
 }
 
 /// Whether a pod lacks something that only a new pod can take up.
-fn is_outdated(view: &View, member: &Member, wanted: &Wanted, settings: &Settings) -> bool {
+fn is_outdated(view: &View, member: &Member, template: Option<&String>, wanted: &Wanted, settings: &Settings) -> bool {
     let Some(pod) = &member.pod else { return false };
     // A revision that somebody took off a pod is no reason to make it anew.
-    let differs =
-        |of_pod: &Option<String>, wanted: &Option<String>| of_pod.is_some() && wanted.is_some() && of_pod != wanted;
-    let template = differs(&pod.revision, &pod::revision(view.cluster).ok());
-    let other_file = differs(&pod.config_revision, &wanted.config_revision);
-    template || other_file && (!settings.restart.is_empty() || has_removed(view, pod.config_revision.as_deref()))
+    let differs = |of_pod: &Option<String>, wanted: Option<&String>| {
+        of_pod.is_some() && wanted.is_some() && of_pod.as_ref() != wanted
+    };
+    let other_file = differs(&pod.config_revision, wanted.config_revision.as_ref());
+    differs(&pod.revision, template)
+        || other_file && (!settings.restart.is_empty() || has_removed(view, pod.config_revision.as_deref()))
 }
 
 /// Whether a pod was made with a directive that is not wanted any more: no command takes one back.

@@ -64,6 +64,14 @@ impl Roles {
 
 /// Decides about roles.
 pub(super) fn decide(view: &View, due: &[&Member]) -> Roles {
+    let mut roles = by_urgency(view, due);
+    if view.may_act() && roles.steps.is_empty() && view.serving().is_none() {
+        roles.steps.extend(update::dead(view, due));
+    }
+    roles
+}
+
+fn by_urgency(view: &View, due: &[&Member]) -> Roles {
     if view.observed.deleting {
         return Roles::held(Hold::Deleting);
     }

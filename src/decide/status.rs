@@ -7,6 +7,7 @@ use k8s_openapi::jiff::SignedDuration;
 
 use super::objects::Wanted;
 use super::roles::Roles;
+use super::roll::{self, Roll};
 use super::settings::Settings;
 use super::view::View;
 use super::{conditions, events, labels, requests, sync};
@@ -40,6 +41,7 @@ pub(super) fn status(
         .filter(|m| m.uid.is_some() && !is_master(view, &m.name))
         .count();
     let ready = members.iter().filter(|m| m.state == MemberState::InSync).count();
+    let roll = Roll::of(view, wanted, settings);
     let mut new = RedisReplicaSetStatus {
         observed_generation: Some(view.cluster.generation),
         high_water_mark: old.high_water_mark.clone(),
@@ -53,6 +55,7 @@ pub(super) fn status(
         }),
         members,
         requests: requests::outcomes(view),
+        update: Some(roll.status()),
         config: Some(ConfigStatus {
             applied_revision: wanted.config_revision.clone(),
             pending_restart: settings.restart.clone(),
@@ -60,11 +63,12 @@ pub(super) fn status(
         }),
         ..RedisReplicaSetStatus::default()
     };
-    new.conditions = conditions::conditions(view, roles, wanted, settings, &new);
+    new.conditions = conditions::conditions(view, roles, wanted, settings, &roll, &new);
     let quiet = same_observation(old, &new);
     new.high_water_mark = high_water_mark(view, quiet).or(new.high_water_mark);
     let mut turned = conditions::turned(&old.conditions, &new.conditions);
     turned.extend(events::answered(&old.requests, &new.requests));
+    turned.extend(roll::told(old, &new, &roll));
     let unchanged = quiet && new.high_water_mark == old.high_water_mark;
     ((!unchanged).then_some(new), turned)
 }

@@ -3,43 +3,26 @@
 //! A pod goes only while everybody else is in sync, so that a revision that does not come up stops the roll at its first
 //! pod, and a spec that is put back undoes it: what is broken is made anew first.
 
+use std::cmp::Reverse;
+
 use super::roles::Roles;
 use super::switchover::{self, To};
 use super::sync;
 use super::view::View;
 use crate::api::status::{OperationReason, Role};
-use crate::model::observed::Member;
+use crate::model::observed::{Member, PodFacts};
 use crate::model::plan::Step;
 use crate::model::redis::Facts;
 
 pub(super) fn decide(view: &View, master: &Member, facts: &Facts, due: &[&Member]) -> Roles {
-    if due.is_empty() || !is_template_current(view) {
+    let Some(next) = next(view, due).filter(|_| is_template_current(view)) else {
         return Roles::default();
-    }
-    let leaving = |m: &Member| m.pod.as_ref().is_none_or(|p| p.deleting);
-    if view.observed.members.iter().any(leaving) {
-        return Roles::default();
-    }
-    let is_master = |m: &&&Member| m.ordinal == master.ordinal;
-    let in_sync = |m: &Member| sync::may_serve_reads(sync::state(view, m)) && is_settled(view, m);
-    let mut replicas: Vec<_> = due.iter().filter(|m| !is_master(m)).collect();
-    // What is broken goes first, then the highest ordinal.
-    replicas.sort_by_key(|m| (in_sync(m), std::cmp::Reverse(m.ordinal)));
-    let broken = |but: Option<&Member>| {
-        let others = view
-            .others()
-            .filter(move |m| but.is_none_or(|but| but.ordinal != m.ordinal));
-        others.filter(|m| !in_sync(m)).count()
     };
-    if let Some(next) = replicas.first() {
-        return if broken(Some(next)) == 0 {
-            delete(next, "it is to be made anew")
-        } else {
-            Roles::default()
-        };
-    }
-    if broken(None) > 0 {
+    if awaited(view, Some(next)).is_some() {
         return Roles::default();
+    }
+    if next.ordinal != master.ordinal {
+        return delete(next, "it is to be made anew");
     }
     if view.others().next().is_none() {
         return delete(master, "it is to be made anew, and there is no replica to take over");
@@ -48,6 +31,36 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, due: &[&Member
         Ok(target) => switchover::begin(view, target, OperationReason::Update, None),
         Err(_) => Roles::default(),
     }
+}
+
+/// The pod that goes next: what is broken first, then the highest ordinal, the master last.
+pub(super) fn next<'a>(view: &View, due: &[&'a Member]) -> Option<&'a Member> {
+    let master = view.master().map(|m| m.ordinal);
+    let turn = |m: &&Member| (Some(m.ordinal) == master, is_in_sync(view, m), Reverse(m.ordinal));
+    due.iter().copied().min_by_key(turn)
+}
+
+/// Who is to be in sync before that pod goes: anybody else, and whoever is on its way out or not there yet.
+pub(super) fn awaited<'a>(view: &View<'a>, next: Option<&Member>) -> Option<&'a Member> {
+    let is_leaving = |m: &&Member| m.pod.as_ref().is_none_or(|p| p.deleting);
+    let is_next = |m: &Member| next.is_some_and(|next| next.ordinal == m.ordinal);
+    let leaving = view.observed.members.iter().find(is_leaving);
+    leaving.or_else(|| view.others().find(|m| !is_next(m) && !is_in_sync(view, m)))
+}
+
+/// A pod that does not run and is to be made anew, while nobody serves: it would not come up as it is, as with the image of
+/// a spec that was mended since, and what does not run holds no role. Its volume stays.
+pub(super) fn dead(view: &View, due: &[&Member]) -> Option<Step> {
+    let is_dead = |m: &&&Member| {
+        let never_comes = |p: &PodFacts| !p.deleting && p.started.is_none() && p.trouble.is_some();
+        m.facts().is_none() && m.pod.as_ref().is_some_and(never_comes)
+    };
+    let member = due.iter().find(is_dead).filter(|_| is_template_current(view))?;
+    delete_step(member, "it does not run, and is to be made anew")
+}
+
+fn is_in_sync(view: &View, member: &Member) -> bool {
+    sync::may_serve_reads(sync::state(view, member)) && is_settled(view, member)
 }
 
 /// Whether a pod has the role that it shows: clients of a former master have left it.
@@ -70,10 +83,13 @@ fn is_template_current(view: &View) -> bool {
 }
 
 fn delete(member: &Member, why: &str) -> Roles {
-    let step = member.uid().map(|uid| Step::DeletePod {
+    Roles::steps(delete_step(member, why).into_iter().collect())
+}
+
+fn delete_step(member: &Member, why: &str) -> Option<Step> {
+    member.uid().map(|uid| Step::DeletePod {
         pod: member.name.clone(),
         uid: uid.to_owned(),
         why: why.to_owned(),
-    });
-    Roles::steps(step.into_iter().collect())
+    })
 }

@@ -85,7 +85,8 @@ required. The operator never writes spec. Defaults are stored with the object.
 What a change does: `free` takes effect at once and disturbs no client; `grow only` and `immutable` are held to by the
 apiserver; `restart` takes effect in a pod when the pod is made anew; `live` is taken by running servers if Redis can,
 else as `restart`. With `update.strategy: Automatic` the operator makes pods anew one by one, the master last; with
-`OnDelete` a person deletes them, and condition `UpToDate` says how many are old.
+`Supervised` the master waits for a person; with `OnDelete` a person deletes them, and condition `UpToDate` says how many
+are old.
 
 Fields that are pasted from a Pod or a Service have the paths they have there.
 ";

@@ -216,6 +216,7 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
         "binding": {"name": "cache-app"},
         "members": [{"name": "cache-0", "uid": "u", "tier": "core", "role": "replica", "from": "cache-1", "node": "n",
             "zone": "z", "state": "InSync", "since": time, "revision": "r", "message": "m"}],
+        "update": {"revision": "r", "updated": 2, "total": 3, "waitingFor": "cache-0 to be in sync"},
         "config": ConfigStatus {
             applied_revision: Some("r".into()), pending_restart: vec!["databases".into()],
             derived: vec![Derived::default()],

@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::objects::Wanted;
 use super::roles::Roles;
+use super::roll::Roll;
 use super::settings::Settings;
 use super::view::View;
 use crate::api::status::RedisReplicaSetStatus;
@@ -49,12 +50,13 @@ pub(super) fn conditions(
     roles: &Roles,
     wanted: &Wanted,
     settings: &Settings,
+    roll: &Roll,
     new: &RedisReplicaSetStatus,
 ) -> Vec<Condition> {
     let available = summary::available(view, roles);
     let replication = health::replication(view, new);
     let persistence = health::persistence(view);
-    let up_to_date = wishes::up_to_date(view, wanted, settings);
+    let up_to_date = wishes::up_to_date(view, roll);
     let config = wishes::config(view, wanted, settings);
     let credentials = wishes::credentials(view, wanted);
     let stalled = summary::stalled(view, roles, wanted, &config);
@@ -68,7 +70,8 @@ pub(super) fn conditions(
     ];
     let ready = summary::ready(view, roles, wanted, new, &required);
     let reconciling = summary::reconciling(roles, wanted, &ready, &stalled);
-    let stalled = if stalled.status == "True" {
+    // Who waits for a person's approval may wait for long.
+    let stalled = if stalled.status == "True" || ready.reason == Reason::WaitingForApproval {
         stalled
     } else {
         summary::overdue(view, &reconciling, stalled)

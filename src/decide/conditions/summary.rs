@@ -177,6 +177,7 @@ pub(super) fn reconciling(roles: &Roles, wanted: &Wanted, ready: &Verdict, stall
         Reason::SwitchingOver => Reason::SwitchingOver,
         Reason::Scaling => Reason::Scaling,
         Reason::Syncing | Reason::Lagging => Reason::Resyncing,
+        Reason::Rolling => Reason::Updating,
         _ if !wanted.steps.is_empty() => Reason::Updating,
         _ => Reason::Waiting,
     };

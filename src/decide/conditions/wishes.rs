@@ -1,33 +1,28 @@
 //! How much of spec is in force: revisions, configuration, passwords.
 
+use k8s_openapi::jiff::SignedDuration;
+
 use super::{Verdict, no, yes};
-use crate::api::{Reason, UpdateStrategy};
+use crate::api::Reason;
+use crate::api::status::MemberState;
 use crate::build::quantity;
 use crate::decide::objects::Wanted;
-use crate::decide::revision;
+use crate::decide::roll::{Roll, Wait};
 use crate::decide::settings::Settings;
 use crate::decide::status::server;
+use crate::decide::sync;
 use crate::decide::view::View;
-use crate::model::observed::{AppSecret, ClaimFacts, Trouble, Unusable};
+use crate::model::observed::{AppSecret, ClaimFacts, Member, Trouble, Unusable};
 
 /// What servers of Redis 7.0 and Valkey, and of Redis 8, say of a directive they do not know.
 const BAD_CONFIG: [&str; 2] = ["FATAL CONFIG FILE ERROR", "Unresolved Configuration(s)"];
 
-pub(super) fn up_to_date(view: &View, wanted: &Wanted, settings: &Settings) -> Verdict {
-    for member in view.observed.members.iter().filter(|m| m.facts().is_none()) {
-        match member.pod.as_ref().and_then(|p| p.trouble.as_ref()) {
-            Some(Trouble::Unschedulable(words))
-                if member.claim.as_ref().is_some_and(|c| !c.bound) && words.contains("olume") =>
-            {
-                return no(Reason::PvcPending, format!("{}: {words}", member.name));
-            }
-            Some(Trouble::Unschedulable(words)) => {
-                return no(Reason::Unschedulable, format!("{}: {words}", member.name));
-            }
-            Some(Trouble::ImagePull(words)) => return no(Reason::ImagePullFailed, format!("{}: {words}", member.name)),
-            Some(Trouble::Terminated(words)) => return no(Reason::PodNotReady, format!("{}: {words}", member.name)),
-            Some(Trouble::Waiting(_)) | None => {}
-        }
+/// A pod that was made anew and is neither in sync nor on its way there for so long stops a roll.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+
+pub(super) fn up_to_date(view: &View, roll: &Roll) -> Verdict {
+    if let Some((reason, words)) = trouble(view) {
+        return no(reason, roll.stopped(&words));
     }
     if let Some(failure) = view.observed.failures.first() {
         return no(Reason::ApplyFailed, failure.clone());
@@ -47,21 +42,58 @@ pub(super) fn up_to_date(view: &View, wanted: &Wanted, settings: &Settings) -> V
             format!("{done} of {all} volumes have the size that was asked for"),
         );
     }
-    let old = revision::outdated(view, wanted, settings).len();
-    if old > 0 && view.cluster.spec.update.strategy == UpdateStrategy::Automatic {
-        let (done, all) = (members.len() - old, members.len());
-        return no(
-            Reason::Rolling,
-            format!("{done} of {all} pods are at the wanted revision"),
-        );
+    match &roll.waits {
+        Some(Wait::Sync(member)) => match stands_still(view, member) {
+            Some(words) => no(Reason::PodNotReady, roll.stopped(&words)),
+            None => no(Reason::Rolling, roll.progress()),
+        },
+        Some(Wait::Approval) => {
+            let (done, revision) = (roll.updated(), &roll.revision);
+            let message = format!("{done} replicas done; annotate approve-update={revision}");
+            no(Reason::WaitingForApproval, message)
+        }
+        Some(Wait::Deletion) => {
+            let old = roll.left.len();
+            no(
+                Reason::OnDelete,
+                format!("{old} pods were made before the last change and take it up when a person deletes them"),
+            )
+        }
+        None if roll.is_on() => no(Reason::Rolling, roll.progress()),
+        None => yes(Reason::UpToDate, "every pod runs the wanted revision"),
     }
-    if old > 0 {
-        return no(
-            Reason::OnDelete,
-            format!("{old} pods were made before the last change and take it up when a person deletes them"),
-        );
-    }
-    yes(Reason::UpToDate, "every pod runs the wanted revision")
+}
+
+/// What the kubelet or the scheduler says of a pod that does not come up.
+fn trouble(view: &View) -> Option<(Reason, String)> {
+    let silent = view.observed.members.iter().filter(|m| m.facts().is_none());
+    silent.into_iter().find_map(|member| {
+        let (reason, words) = match member.pod.as_ref()?.trouble.as_ref()? {
+            Trouble::Unschedulable(words)
+                if member.claim.as_ref().is_some_and(|c| !c.bound) && words.contains("olume") =>
+            {
+                (Reason::PvcPending, words)
+            }
+            Trouble::Unschedulable(words) => (Reason::Unschedulable, words),
+            Trouble::ImagePull(words) => (Reason::ImagePullFailed, words),
+            Trouble::Terminated(words) => (Reason::PodNotReady, words),
+            Trouble::Waiting(_) => return None,
+        };
+        Some((reason, format!("{}: {words}", member.name)))
+    })
+}
+
+/// What is said of a pod that a roll waits for, if it has not moved for long.
+fn stands_still(view: &View, member: &Member) -> Option<String> {
+    let state = sync::state(view, member);
+    let known = view.observed.status.members.iter().find(|m| m.name == member.name)?;
+    let moves = matches!(state, MemberState::Syncing | MemberState::Loading | MemberState::InSync);
+    let long = known.state == state && view.since(known.since.0) >= PATIENCE;
+    let words = match member.pod.as_ref().and_then(|p| p.trouble.as_ref()) {
+        Some(Trouble::Waiting(words)) => format!(" ({words})"),
+        _ => String::new(),
+    };
+    (long && !moves).then(|| format!("{} is {state} since {}{words}", member.name, known.since.0))
 }
 
 /// Whether a bound claim asks for more than its volume has.

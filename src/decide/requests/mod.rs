@@ -3,6 +3,7 @@
 //! A value is new while status has no answer to it. Taking the annotation away undoes nothing. Each kind of request is a
 //! module of its own, with an entry in [`kinds`]; what all have in common is here.
 
+pub(super) mod approve;
 pub(super) mod restart;
 mod switchover;
 
@@ -36,7 +37,7 @@ type Answer = (Outcome, &'static str, String);
 
 /// Every kind, in the order in which status lists them when they come together.
 fn kinds() -> impl Iterator<Item = Kind> {
-    switchover::KINDS.into_iter().chain([restart::KIND])
+    switchover::KINDS.into_iter().chain([restart::KIND, approve::KIND])
 }
 
 /// Begins what was asked for and can be done now, while the master serves.

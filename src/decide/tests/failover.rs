@@ -291,6 +291,19 @@ fn a_new_master_that_restarts_before_its_siblings_were_attached_is_replaced() {
     ends_well(&mut world);
 }
 
+/// Its replicas' links stay up, as it lives: they are drained for a while and not for ever.
+#[test]
+fn a_master_that_somebody_demoted_gets_its_role_back() {
+    let mut world = story(2);
+    world.pod_mut(0).unwrap().redis.as_mut().unwrap().fence();
+    seconds(&mut world, 2);
+    assert_eq!(world.done[..2], ["drain s-1", "drain s-2"]);
+    world.done.retain(|step| !step.starts_with("drain"));
+    let given_back = "record Grant of s-0 in epoch 2 (Restarted)";
+    assert_eq!(world.done[..3], ["fence s-1", "fence s-2", given_back]);
+    ends_well(&mut world);
+}
+
 /// A replica in its first full resync has no vote, and a file that lost its tail is no source while others have votes.
 #[test]
 fn a_learner_does_not_vote() {

@@ -93,6 +93,7 @@ pub fn pass(world: &mut World, slow: &BTreeSet<usize>) {
         if last {
             oracle::plan(world, &plan);
             plan.status.iter().for_each(|status| world.write_status(status));
+            world.told.extend(plan.turned.iter().map(|note| note.reason));
             return;
         }
     }

@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use super::check::reasons;
 use super::random::{converged, live};
 use super::world::{Event, World};
+use crate::api::UpdateStrategy;
 use crate::api::status::{Outcome, Request};
+use crate::build::pod;
 use crate::model::observed::Trouble;
 
 /// A set at rest that has a confirmed write.
@@ -162,4 +165,215 @@ fn a_restart_ends_the_same_whenever_the_operator_dies() {
         assert_eq!(answer(&world, "restart").outcome, Outcome::Done, "crash after {after}");
         ends_well(&world);
     }
+}
+
+/// Another image, which is there.
+fn change(world: &mut World, image: &str) {
+    world.cluster.spec.image = image.into();
+    world.cluster.generation += 1;
+}
+
+/// Another image, which nobody has.
+fn change_to_nothing(world: &mut World) {
+    change(world, "redis:0.0-none");
+    world.unpullable.insert(pod::revision(&world.cluster).unwrap());
+}
+
+fn waits_for(world: &World) -> &str {
+    &world.status.update.as_ref().unwrap().waiting_for
+}
+
+fn message<'a>(world: &'a World, kind: &str) -> &'a str {
+    let condition = world.status.conditions.iter().find(|c| c.type_ == kind);
+    &condition.unwrap().message
+}
+
+#[test]
+fn a_change_is_rolled_one_pod_at_a_time_and_the_master_last() {
+    let mut world = story(2);
+    change(&mut world, "redis:8.4");
+    seconds(&mut world, 1);
+    let update = world.status.update.clone().unwrap();
+    assert_eq!((update.updated, update.total), (0, 3));
+    reasons(
+        "a change",
+        &world,
+        &["UpToDate=Rolling", "Ready=Rolling", "Reconciling=Updating"],
+    );
+    assert_eq!(made_anew(&mut world, 50), [2, 1, 0]);
+    let update = world.status.update.clone().unwrap();
+    assert_eq!((update.updated, update.total, update.waiting_for.as_str()), (3, 3, ""));
+    reasons("done", &world, &["UpToDate=UpToDate", "Ready=Ready"]);
+    assert_eq!(world.status.failovers.len(), 1);
+    ends_well(&world);
+}
+
+#[test]
+fn a_revision_that_does_not_come_up_stops_the_roll_at_its_first_pod_and_the_old_spec_undoes_it() {
+    let mut world = story(2);
+    let (image, uids_before) = (world.cluster.spec.image.clone(), uids(&world));
+    change_to_nothing(&mut world);
+    assert_eq!(made_anew(&mut world, 40), [2]);
+    assert_eq!(waits_for(&world), "s-2 to be in sync");
+    reasons(
+        "a bad image",
+        &world,
+        &["UpToDate=ImagePullFailed", "Available=Serving"],
+    );
+    let words = "s-2: ErrImagePull: not found; the roll stopped, put the spec back to undo";
+    assert_eq!(message(&world, "UpToDate"), words);
+    change(&mut world, &image);
+    assert_eq!(made_anew(&mut world, 20), [2]);
+    reasons("undone", &world, &["UpToDate=UpToDate", "Ready=Ready"]);
+    let uids = uids(&world);
+    assert!(
+        (0..2).all(|o| uids.get(&o) == uids_before.get(&o)),
+        "others were made anew"
+    );
+    ends_well(&world);
+}
+
+#[test]
+fn a_roll_that_was_stopped_goes_on_by_itself_when_the_pod_comes_back() {
+    let mut world = story(2);
+    change_to_nothing(&mut world);
+    assert_eq!(made_anew(&mut world, 30), [2]);
+    world.unpullable.clear();
+    assert_eq!(made_anew(&mut world, 40), [1, 0]);
+    reasons("done", &world, &["UpToDate=UpToDate", "Ready=Ready"]);
+    ends_well(&world);
+}
+
+/// Nobody else serves meanwhile, so nothing but the spec can help.
+#[test]
+fn a_set_without_replicas_whose_new_revision_does_not_come_up_is_undone_by_the_old_spec() {
+    let mut world = story(0);
+    let image = world.cluster.spec.image.clone();
+    change_to_nothing(&mut world);
+    assert_eq!(made_anew(&mut world, 20), [0]);
+    let words = "s-0: ErrImagePull: not found; the roll stopped, put the spec back to undo";
+    assert_eq!(message(&world, "UpToDate"), words);
+    change(&mut world, &image);
+    assert_eq!(made_anew(&mut world, 20), [0]);
+    ends_well(&world);
+}
+
+#[test]
+fn a_new_set_whose_pods_never_ran_takes_up_the_mended_spec() {
+    let mut world = World::new(2);
+    change_to_nothing(&mut world);
+    seconds(&mut world, 10);
+    reasons(
+        "a bad image",
+        &world,
+        &["UpToDate=ImagePullFailed", "Ready=ImagePullFailed"],
+    );
+    change(&mut world, "redis:8.2");
+    seconds(&mut world, 30);
+    converged(&world);
+    reasons("mended", &world, &["UpToDate=UpToDate", "Ready=Ready"]);
+}
+
+#[test]
+fn a_pod_that_stands_still_stops_a_roll_after_a_minute() {
+    let mut world = story(2);
+    change(&mut world, "redis:8.4");
+    let away = |world: &mut World| {
+        seconds(world, 1);
+        world.redis(2).is_none()
+    };
+    assert!((0..20).any(|_| away(&mut world)), "s-2 does not go");
+    seconds(&mut world, 1);
+    world.pod_mut(2).unwrap().starts_in = None;
+    seconds(&mut world, 30);
+    reasons("for half a minute", &world, &["UpToDate=Rolling"]);
+    seconds(&mut world, 40);
+    reasons("for a minute", &world, &["UpToDate=PodNotReady"]);
+    let said = message(&world, "UpToDate");
+    assert!(said.starts_with("s-2 is Starting since 20"), "{said}");
+    assert!(
+        said.ends_with("; the roll stopped, put the spec back to undo"),
+        "{said}"
+    );
+    world.pod_mut(2).unwrap().starts_in = Some(0);
+    assert_eq!(made_anew(&mut world, 40), [1, 0]);
+    ends_well(&world);
+}
+
+#[test]
+fn under_supervision_the_master_waits_for_an_approval_of_this_very_revision() {
+    let mut world = story(2);
+    world.cluster.spec.update.strategy = UpdateStrategy::Supervised;
+    ask(&mut world, "approve-update", "0123456789");
+    change(&mut world, "redis:8.4");
+    assert_eq!(made_anew(&mut world, 40), [2, 1]);
+    let refused = answer(&world, "approve-update");
+    assert_eq!(
+        (refused.outcome, refused.reason.as_str()),
+        (Outcome::Refused, "OtherRevision")
+    );
+    reasons(
+        "waits",
+        &world,
+        &["UpToDate=WaitingForApproval", "Ready=WaitingForApproval", "Stalled=No"],
+    );
+    let revision = world.status.update.clone().unwrap().revision;
+    assert_eq!(waits_for(&world), format!("approve-update: {revision}"));
+    let words = format!("2 replicas done; annotate approve-update={revision}");
+    assert_eq!(message(&world, "UpToDate"), words);
+    // However long it takes, nobody is told that nothing moves.
+    world.now += k8s_openapi::jiff::SignedDuration::from_secs(3600);
+    seconds(&mut world, 2);
+    reasons("waits", &world, &["Reconciling=Waiting", "Stalled=No"]);
+    ask(&mut world, "approve-update", &revision);
+    assert_eq!(made_anew(&mut world, 20), [0]);
+    assert_eq!(answer(&world, "approve-update").outcome, Outcome::Done);
+    assert_eq!(world.status.failovers.len(), 1);
+    reasons("done", &world, &["UpToDate=UpToDate", "Ready=Ready"]);
+    // The next change is another one.
+    change(&mut world, "redis:8.6");
+    assert_eq!(made_anew(&mut world, 40).len(), 2);
+    reasons("waits", &world, &["UpToDate=WaitingForApproval"]);
+}
+
+#[test]
+fn an_approval_is_refused_where_nothing_waits_for_one() {
+    let mut world = story(1);
+    for (value, reason) in [("0123456789", "NotSupervised"), ("a@", "Malformed")] {
+        ask(&mut world, "approve-update", value);
+        seconds(&mut world, 1);
+        let answer = answer(&world, "approve-update");
+        assert_eq!(
+            (answer.outcome, answer.reason.as_str()),
+            (Outcome::Refused, reason),
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn on_delete_only_what_a_person_asks_for_is_made_anew() {
+    let mut world = story(2);
+    world.cluster.spec.update.strategy = UpdateStrategy::OnDelete;
+    change(&mut world, "redis:8.4");
+    assert!(made_anew(&mut world, 10).is_empty());
+    reasons("waits", &world, &["UpToDate=OnDelete", "Ready=Ready"]);
+    assert_eq!(waits_for(&world), "a person to delete pods");
+    ask(&mut world, "restart", "replicas@1");
+    assert_eq!(made_anew(&mut world, 40), [2, 1]);
+    reasons("the master is left", &world, &["UpToDate=OnDelete"]);
+    let update = world.status.update.clone().unwrap();
+    assert_eq!((update.updated, update.total), (2, 3));
+}
+
+#[test]
+fn a_roll_is_told_when_it_begins_when_a_pod_stops_it_and_when_it_is_done() {
+    let mut world = story(1);
+    world.told.clear();
+    change_to_nothing(&mut world);
+    seconds(&mut world, 20);
+    world.unpullable.clear();
+    seconds(&mut world, 40);
+    let told: Vec<_> = world.told.iter().filter(|reason| reason.starts_with("Roll")).collect();
+    assert_eq!(told, [&"RollStarted", &"RollStopped", &"RollDone"]);
 }

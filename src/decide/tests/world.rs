@@ -54,6 +54,8 @@ pub struct World {
     pub crash_after: Option<usize>,
     /// Role steps that were done, in words.
     pub done: Vec<String>,
+    /// Reasons of the events that went with a write of status.
+    pub told: Vec<&'static str>,
     /// Of the objects there are only the StatefulSet and the VIP, and of these only what roles depend on.
     pub lean: bool,
     /// Writes that were answered.
@@ -67,6 +69,8 @@ pub struct World {
     pub files_lost: bool,
     /// What the operator's process remembers of times.
     pub timeline: Timeline,
+    /// Revisions of which no container starts, as with an image that nobody has.
+    pub unpullable: BTreeSet<String>,
     /// What people ask by annotation.
     pub requests: BTreeMap<String, String>,
     serial: u64,
@@ -171,12 +175,14 @@ impl World {
             unknown_directives: Vec::new(),
             crash_after: None,
             done: Vec::new(),
+            told: Vec::new(),
             lean: false,
             written: 0,
             ends: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             files_lost: false,
             timeline: Timeline::default(),
+            unpullable: BTreeSet::new(),
             requests: BTreeMap::new(),
             serial: 0,
         }

@@ -65,8 +65,13 @@ impl World {
 
     fn kubelets(&mut self) {
         for ordinal in 0..self.slots.len() {
+            let unpullable = self.unpullable.clone();
             let Some(pod) = self.pod_mut(ordinal) else { continue };
             if pod.redis.is_some() || pod.deleting {
+                continue;
+            }
+            if pod.revision.as_ref().is_some_and(|r| unpullable.contains(r)) {
+                pod.trouble = Some(Trouble::ImagePull("ErrImagePull: not found".into()));
                 continue;
             }
             match &mut pod.starts_in {
