@@ -216,13 +216,14 @@ fn detach(view: &View) -> Vec<Step> {
         .collect()
 }
 
-/// Electors that may still be under the old master and acknowledge its writes: neither do they answer, nor are they known
-/// to be dead. A pod object that is gone proves nothing.
+/// Electors that may still be under the old master and acknowledge its writes: neither do they answer, nor does the kubelet
+/// say that they ended. A pod object that is gone proves nothing, nor does a refused connection while nobody can ask the
+/// master whether their links are up.
 fn loose(view: &View) -> Vec<String> {
     let master = view.authority.master.as_ref();
     let is_loose = |e: &&Elector| {
         let process = view.observed.members.iter().find(|m| m.uid() == Some(e.uid.as_str()));
-        process.is_none_or(|m| m.facts().is_none() && fate::death(m).is_none())
+        process.is_none_or(|m| m.facts().is_none() && !fate::has_ended(m))
     };
     let electors = view.authority.electors.iter();
     electors

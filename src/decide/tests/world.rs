@@ -69,6 +69,8 @@ pub struct World {
     pub timeline: Timeline,
     /// What people ask by annotation.
     pub requests: BTreeMap<String, String>,
+    /// Processes that this process of the operator has attached.
+    pub attached: BTreeSet<String>,
     serial: u64,
 }
 
@@ -177,6 +179,7 @@ impl World {
             files_lost: false,
             timeline: Timeline::default(),
             requests: BTreeMap::new(),
+            attached: BTreeSet::new(),
             serial: 0,
         }
     }
@@ -203,6 +206,7 @@ impl World {
     /// A new process of the operator knows nothing of what the one before saw.
     pub fn restart_operator(&mut self) {
         (self.crash_after, self.timeline) = (None, Timeline::default());
+        self.attached.clear();
         let now = self.now;
         for pod in self.slots.iter_mut().filter_map(|slot| slot.pod.as_mut()) {
             pod.seen = unseen(now);
