@@ -284,6 +284,7 @@ fn choose(
         return operation::grant_back(view, winner);
     }
     let verdict = report::verdict(view, facts, proof, witnesses, election.positions());
+    let lost = verdict.max_lost_bytes;
     let before = view.authority.operation.as_ref();
     let started = before.filter(|o| o.kind == OperationKind::Failover && o.to.is_empty());
     let began = started.map_or_else(|| MicroTime(view.now), |o| o.started_at.clone());
@@ -301,17 +302,9 @@ fn choose(
     if matches!(proof, Proof::FenceTimeElapsed | Proof::None) {
         authority.pending_fences.extend(pending_fence(view));
     }
-    let lost = authority
-        .operation
-        .as_ref()
-        .and_then(|o| o.verdict.as_ref())
-        .map_or(0, |v| v.max_lost_bytes);
     Roles::steps(vec![Step::Record {
         authority,
-        why: format!(
-            "{} takes over ({reason}, {proof}), at most {lost} bytes lost",
-            winner.name
-        ),
+        why: format!("{} takes over ({reason}, {proof}), {}", winner.name, report::loss(lost)),
     }])
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod events;
 mod failover;
 mod founding;
+mod losses;
 mod numbers;
 mod objects;
 mod operator;

@@ -290,7 +290,7 @@ fn a_master_whose_pod_is_deleted_hands_over_without_a_loss() {
             "record s-1 serves, and the VIP leads to it",
         ],
     );
-    assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, 0);
+    assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, Some(0));
     ends_well(&mut world);
 }
 
@@ -358,8 +358,8 @@ fn what_a_silent_master_took_until_it_fenced_itself_is_reported() {
     let (old, new) = (&world.redis(0).unwrap().data, &world.redis(1).unwrap().data);
     let lost = old.iter().filter(|w| !new.contains(w)).count();
     let operation = world.status.operation.clone();
-    let report = world.status.failovers.first().map(|r| r.verdict.max_lost_bytes);
-    let most = report.or_else(|| Some(operation?.verdict?.max_lost_bytes)).unwrap();
+    let report = world.status.failovers.first().and_then(|r| r.verdict.max_lost_bytes);
+    let most = report.or_else(|| operation?.verdict?.max_lost_bytes).unwrap();
     assert!(lost > 0 && lost as i64 <= most, "{lost} lost, {most} reported");
     ends_well(&mut world);
 }
