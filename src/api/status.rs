@@ -200,8 +200,9 @@ pub struct Verdict {
     /// What the new master held when it was chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub new_history: Option<Point>,
-    /// Upper bound of acknowledged bytes that nobody holds any more; 0 for a switchover.
-    pub max_lost_bytes: i64,
+    /// Upper bound of acknowledged bytes that nobody holds any more; 0 for a switchover, absent if it can not be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_lost_bytes: Option<i64>,
     /// Resyncs that the new master's process had given before.
     #[serde(default)]
     pub resyncs_before: Resyncs,

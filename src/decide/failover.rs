@@ -227,13 +227,14 @@ fn detach(view: &View) -> Vec<Step> {
         .collect()
 }
 
-/// Electors that may still be under the old master and acknowledge its writes: neither do they answer, nor are they known
-/// to be dead. A pod object that is gone proves nothing.
+/// Electors that may still be under the old master and acknowledge its writes: neither do they answer, nor does the kubelet
+/// say that they ended. A pod object that is gone proves nothing, nor does a refused connection while nobody can ask the
+/// master whether their links are up.
 fn loose(view: &View) -> Vec<String> {
     let master = view.authority.master.as_ref();
     let is_loose = |e: &&Elector| {
         let process = view.observed.members.iter().find(|m| m.uid() == Some(e.uid.as_str()));
-        process.is_none_or(|m| m.facts().is_none() && fate::death(m).is_none())
+        process.is_none_or(|m| m.facts().is_none() && !fate::has_ended(m))
     };
     let electors = view.authority.electors.iter();
     electors
@@ -294,6 +295,7 @@ fn choose(
         return operation::grant_back(view, winner);
     }
     let verdict = report::verdict(view, facts, proof, witnesses, election.positions());
+    let lost = verdict.max_lost_bytes;
     let before = view.authority.operation.as_ref();
     let started = before.filter(|o| o.kind == OperationKind::Failover && o.to.is_empty());
     let began = started.map_or_else(|| MicroTime(view.now), |o| o.started_at.clone());
@@ -311,17 +313,9 @@ fn choose(
     if matches!(proof, Proof::FenceTimeElapsed | Proof::None) {
         authority.pending_fences.extend(pending_fence(view));
     }
-    let lost = authority
-        .operation
-        .as_ref()
-        .and_then(|o| o.verdict.as_ref())
-        .map_or(0, |v| v.max_lost_bytes);
     Roles::steps(vec![Step::Record {
         authority,
-        why: format!(
-            "{} takes over ({reason}, {proof}), at most {lost} bytes lost",
-            winner.name
-        ),
+        why: format!("{} takes over ({reason}, {proof}), {}", winner.name, report::loss(lost)),
     }])
 }
 

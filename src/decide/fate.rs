@@ -53,7 +53,7 @@ pub(super) fn of_master(view: &View) -> Fate {
         Seen::Answers { facts, .. } => of_answering(view, facts),
         Seen::Unknown { error, since, .. } => {
             // Whether a replica still hears it is asked when the stream is drained: what was seen of the replicas before is older.
-            if let Some(proof) = death(member) {
+            if let Some(proof) = death_of_master(view, member) {
                 return Fate::Ended { proof, since: *since };
             }
             let fresh = view.since(*since) < view.down_after();
@@ -85,7 +85,8 @@ fn of_answering(view: &View, facts: &Facts) -> Fate {
 }
 
 /// Whether a member's process is known to have ended: the held connection ended and then the port refused, or the kubelet
-/// says so. A refused connection alone proves nothing: a firewall refuses too.
+/// says so. A refused connection alone proves nothing: a firewall refuses too. One that ends connections and refuses others
+/// looks the same, so somebody whose link to it would be up is to be asked as well.
 pub(super) fn death(member: &Member) -> Option<Proof> {
     let Seen::Unknown { error, eof, .. } = &member.redis else {
         return None;
@@ -93,8 +94,22 @@ pub(super) fn death(member: &Member) -> Option<Proof> {
     if *eof && matches!(error, ProbeError::Refused) {
         return Some(Proof::ConnectionRefused);
     }
-    let ended = member.pod.as_ref().is_some_and(|p| p.terminated);
-    ended.then_some(Proof::ContainerTerminated)
+    has_ended(member).then_some(Proof::ContainerTerminated)
+}
+
+/// Whether the kubelet says that the process has ended, and no other one answers yet.
+pub(super) fn has_ended(member: &Member) -> bool {
+    member.facts().is_none() && member.pod.as_ref().is_some_and(|p| p.terminated)
+}
+
+/// As [`death`]. Once the replicas of a silent master were detached to vote, no link is left that could tell a dead process
+/// from a firewall that refuses: then only the kubelet's word counts.
+fn death_of_master(view: &View, member: &Member) -> Option<Proof> {
+    let voting = view.authority.operation.as_ref().is_some_and(|o| o.to.is_empty());
+    match death(member)? {
+        Proof::ConnectionRefused if voting => has_ended(member).then_some(Proof::ContainerTerminated),
+        proof => Some(proof),
+    }
 }
 
 /// When a silent master counts as unreachable, if it is silent now: nothing else announces that moment.

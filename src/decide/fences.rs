@@ -65,7 +65,8 @@ fn delivery<'a>(view: &View<'a>, fence: &PendingFence) -> Delivery<'a> {
             RoleState::Fenced | RoleState::Attached { .. } => Delivery::Done,
             RoleState::Bare | RoleState::Armed { .. } => Delivery::Due(member),
         },
-        None if fate::death(member).is_some() => Delivery::Done,
+        // Nobody is attached to it any more whose link could tell a dead process from a firewall that refuses.
+        None if fate::has_ended(member) => Delivery::Done,
         None => Delivery::Waits,
     }
 }

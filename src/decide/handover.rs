@@ -8,7 +8,7 @@ use super::operation::{arm, grant_again, is_recorded_process, new_lineage, with_
 use super::replicas::{self, continues};
 use super::roles::Roles;
 use super::view::{View, target};
-use super::{failover, lineage, objects, report, status, sync};
+use super::{failover, lineage, links, objects, report, status, sync};
 use crate::api::status::Operation;
 use crate::model::observed::{Mark, Member};
 use crate::model::plan::{Authority, Step};
@@ -57,6 +57,10 @@ pub(super) fn promote(view: &View, under_way: &Operation) -> Roles {
             failover::decide(view).unwrap_or_else(|| grant_again(view))
         }
         RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {
+            let former = links::take_back(member);
+            if !former.is_empty() {
+                return Roles::waiting(former);
+            }
             Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
         }
     }

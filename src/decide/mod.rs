@@ -19,6 +19,7 @@ mod handover;
 mod hold;
 mod labels;
 mod lineage;
+mod links;
 mod objects;
 mod operation;
 mod quorum;

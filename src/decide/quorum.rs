@@ -149,7 +149,10 @@ fn missing_are_proven(view: &View, master: &Member, facts: &Facts) -> bool {
                     || facts.replica_link().is_some_and(|link| link.syncing)
             }
             Seen::Unknown { .. } => {
-                m.pod.is_some() && fate::death(m).is_some() && !super::sync::may_be_connected(view, m)
+                m.pod.is_some()
+                    && fate::death(m).is_some()
+                    && !super::sync::may_be_connected(view, m)
+                    && !super::links::may_be_outlived(view, m, facts)
             }
         })
 }

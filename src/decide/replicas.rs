@@ -7,12 +7,11 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
 use super::view::{View, target};
-use super::{fate, lineage, sync};
+use super::{fate, lineage, links, sync};
 use crate::api::status::{Elector, Identity, MemberState};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, RoleState};
-use crate::names;
 
 /// Full resyncs at once from one parent (FACTS.md 8.2: the master's write p99 is four times better than with all at once).
 const FULL_RESYNCS: usize = 1;
@@ -43,17 +42,19 @@ fn strangers(view: &View) -> Option<Step> {
         .map(|to| Step::Fence { to })
 }
 
-/// An elector whose volume is gone is locked out before another pod of its name is attached: its old process may live on
-/// a node that nobody reaches, and would go on to acknowledge under that name.
+/// An elector whose volume is gone, or on whose volume another process answers, is locked out before that enters or another
+/// pod of its name is attached: its old process may live on a node that nobody reaches, and would go on to acknowledge
+/// under that name.
 fn lost(view: &View, master: &Member, facts: &Facts) -> Option<Step> {
     let parent = target(master)?;
-    let may_attach =
-        |e: &&Elector| facts.link_users.contains(&names::link_user(&e.name)) && !taken_over(view, e, master, facts);
+    let may_attach = |e: &&Elector| links::may_attach(facts, &e.name) && !taken_over(view, e, master, facts);
+    let answers = |m: &Member| m.facts().is_some_and(|f| f.loading.is_none());
+    let succeeded = |e: &Elector| view.others().any(|m| links::is_succeeded(e, m) && answers(m));
     let elector = view
         .authority
         .electors
         .iter()
-        .filter(|e| !is_known(view, e))
+        .filter(|e| !is_known(view, e) || succeeded(e))
         .find(may_attach)?;
     Some(Step::LockOut {
         parent,
@@ -155,7 +156,7 @@ pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, fa
     let replaced = view
         .master()
         .is_some_and(|master| taken_over(view, leaving, master, facts));
-    if facts.link_users.contains(&names::link_user(&leaving.name)) && !replaced {
+    if links::may_attach(facts, &leaving.name) && !replaced {
         return false;
     }
     may_end(view, electors, leaving, facts)

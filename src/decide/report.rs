@@ -1,15 +1,17 @@
 //! What a change of the master cost: the record that stays in status, the event and the metrics.
 
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 
-use super::fate;
 use super::view::View;
+use super::{fate, operation, replicas};
 use crate::api::status::{
     FailoverReport, FenceState, Operation, OperationKind, Phases, Point, Positions, Proof, Resyncs, Verdict, Witnesses,
 };
-use crate::model::observed::{Mark, Member};
-use crate::model::redis::{Facts, Seen};
+use crate::model::observed::Mark;
+use crate::model::redis::{Facts, OffsetLog, RoleState, Seen};
 
 /// Reports that are kept.
 const KEPT: usize = 10;
@@ -26,23 +28,17 @@ pub(super) fn verdict(
         replid: winner.replid.clone(),
         offset: signed(winner.offset),
     };
-    let old = view.master().and_then(|m| m.redis.last_facts().map(|f| (m, f)));
-    let is_planned = proof == Proof::Demoted;
+    let last = view.master().and_then(|m| m.redis.last_facts());
     Verdict {
         proof,
         witnesses,
         positions,
-        old_history: old.map(|(_, f)| Point {
+        old_history: last.map(|f| Point {
             replid: f.replid.clone(),
             offset: signed(f.offset),
         }),
         new_history: Some(held),
-        max_lost_bytes: match old {
-            Some((master, last)) if !is_planned && last.replid == winner.replid => {
-                signed(most_lost(view, master, last, winner, proof))
-            }
-            _ => 0,
-        },
+        max_lost_bytes: most_lost(view, winner, proof).map(signed),
         resyncs_before: Resyncs {
             partial: signed(winner.sync_partial_ok),
             full: signed(winner.sync_full),
@@ -51,26 +47,47 @@ pub(super) fn verdict(
 }
 
 /// An upper bound of what the old master had beyond the winner: what it was last seen to have, and what it can have taken
-/// since at twice the fastest pace it was seen at.
-fn most_lost(view: &View, master: &Member, last: &Facts, winner: &Facts, proof: Proof) -> u64 {
-    // A silent master may go on answering clients on its side until it has fenced itself.
-    let end = match (&master.redis, proof) {
-        (Seen::Unknown { since, .. }, Proof::FenceTimeElapsed | Proof::None | Proof::PodGone) => {
-            (*since + fate::self_fence(view)).min(view.now)
-        }
-        (Seen::Unknown { since, .. }, _) => *since,
-        (Seen::Answers { .. }, _) => view.now,
+/// since at twice the fastest pace it was seen at. Nothing if it can not be told, which is not the same as 0.
+fn most_lost(view: &View, winner: &Facts, proof: Proof) -> Option<u64> {
+    // The winner holds everything: that was waited for, or it has the most of all, the old master included.
+    if proof == Proof::Demoted {
+        return Some(0);
+    }
+    let master = view.master().filter(|m| operation::is_recorded_process(view, m))?;
+    let Seen::Unknown { since, last, .. } = &master.redis else {
+        // Another process answers in its place: nobody saw the end of the one before.
+        return None;
     };
-    let unseen = end.duration_since(last.asked_at).as_secs_f64().clamp(0.0, 60.0);
-    let pace = master.redis.offsets().fastest();
+    let is_armed = |f: &&Arc<Facts>| matches!(f.state(), RoleState::Armed { .. });
+    let last = last.as_ref().filter(is_armed)?;
+    if !replicas::continues(winner, last) {
+        return None;
+    }
+    // A silent master may go on answering clients on its side until it has fenced itself.
+    let end = match proof {
+        Proof::ConnectionRefused | Proof::ContainerTerminated => *since,
+        Proof::FenceTimeElapsed => (*since + fate::self_fence(view)).min(view.now),
+        Proof::None | Proof::PodGone | Proof::ProcessReplaced | Proof::Demoted => return None,
+    };
+    // The pace is measured over at least this span; a shorter one may have had all of it.
+    let unseen = end.duration_since(last.asked_at).as_secs_f64().max(OffsetLog::SHORTEST);
     // Truncation is of a fraction of a byte.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "clamped above, never negative"
     )]
-    let taken = (pace * 2.0 * unseen).ceil() as u64;
-    last.offset.saturating_add(taken).saturating_sub(winner.offset)
+    let taken = (master.redis.offsets().fastest()? * 2.0 * unseen).ceil() as u64;
+    // A winner that has more shows that the pace was higher than any that was seen.
+    last.offset.saturating_add(taken).checked_sub(winner.offset)
+}
+
+/// The bound in words.
+pub(super) fn loss(most: Option<i64>) -> String {
+    most.map_or_else(
+        || "it is not known how many bytes are lost".to_owned(),
+        |bytes| format!("at most {bytes} bytes lost"),
+    )
 }
 
 fn signed(n: u64) -> i64 {
@@ -102,11 +119,11 @@ fn of(view: &View, under_way: &Operation, master: &Facts) -> FailoverReport {
     };
     let phases = phases(view, under_way);
     let message = format!(
-        "{from} {}; {} took over in epoch {}, at most {} bytes lost, {} ms",
+        "{from} {}; {} took over in epoch {}, {}, {} ms",
         what_happened(under_way, &verdict),
         under_way.to,
         under_way.epoch,
-        verdict.max_lost_bytes,
+        loss(verdict.max_lost_bytes),
         phases.total
     );
     FailoverReport {

@@ -6,7 +6,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::hold::Hold;
 use super::view::{View, supported};
-use super::{failover, fate, fences, founding, operation, quorum, replicas, requests, scale, switchover, update};
+use super::{
+    failover, fate, fences, founding, links, operation, quorum, replicas, requests, scale, switchover, update,
+};
 use crate::model::observed::Member;
 use crate::model::plan::Step;
 use crate::model::redis::RoleState;
@@ -111,7 +113,7 @@ fn maintain(view: &View, due: &[&Member]) -> Roles {
         return requested;
     }
     let mut waits = false;
-    for question in [replicas::decide, quorum::decide, scale::decide] {
+    for question in [replicas::decide, quorum::decide, scale::decide, links::decide] {
         let answer = question(view, master, facts, min);
         if !answer.steps.is_empty() {
             return answer;

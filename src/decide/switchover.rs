@@ -5,7 +5,7 @@
 //! master, which holds the most, is granted its role again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
 use super::view::{View, supported, target};
@@ -21,6 +21,12 @@ const LAG_BYTES: u64 = 1 << 20;
 const CATCH_UP: SignedDuration = SignedDuration::from_secs(1);
 /// A switchover that has not begun in earnest after this is given up.
 const GIVE_UP: SignedDuration = SignedDuration::from_secs(10);
+
+/// A node proxy takes a second change a second after the first (kube-proxy's `minSyncPeriod`), and clients of a master that
+/// is demoted meanwhile have nowhere to go. The rest is for the change to reach the proxies.
+const PROXIES: SignedDuration = SignedDuration::from_millis(1_100);
+/// The proxies are waited for this long at most: a pod that is deleted is held for ten seconds.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(3);
 
 /// Whom a switchover may go to.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +140,10 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
     if let Some((master, facts, _)) = view.serving() {
         let fit = to.is_some_and(|m| unfit(view, m, facts).is_none());
         return match target(master) {
+            Some(_) if fit && busy(view, under_way).is_some() => Roles {
+                wake: busy(view, under_way),
+                ..Roles::waiting(Vec::new())
+            },
             Some(to) if fit => Roles::waiting(vec![Step::Fence { to }]),
             _ if view.since(under_way.started_at.0) < GIVE_UP && to.is_some_and(|m| m.facts().is_some()) => {
                 Roles::waiting(Vec::new())
@@ -166,6 +176,12 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
         }
     }
     operation::grant_back(view, old)
+}
+
+/// Until when the node proxies would take the change of the VIP late, if so: the old master serves until then.
+fn busy(view: &View, under_way: &Operation) -> Option<Timestamp> {
+    let until = (view.observed.rerouted? + PROXIES).min(under_way.started_at.0 + LONGEST_WAIT);
+    (view.now < until).then_some(until)
 }
 
 fn give_up(view: &View, under_way: &Operation) -> Roles {

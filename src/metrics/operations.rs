@@ -67,7 +67,7 @@ impl Operations {
         );
         registry.register_with_unit(
             "lost",
-            "Upper bound of acknowledged bytes that failovers lost",
+            "Upper bound of acknowledged bytes that failovers lost, as far as it is known",
             Unit::Bytes,
             new.lost.clone(),
         );
@@ -91,7 +91,11 @@ impl Operations {
         let counted = known.counted.replace(newest).unwrap_or(newest);
         for report in status.failovers.iter().filter(|r| r.epoch > counted) {
             self.count(key, known, report.kind, report.reason, "Done");
-            lost.inc_by(u64::try_from(report.verdict.max_lost_bytes).unwrap_or(0));
+            let bytes = report
+                .verdict
+                .max_lost_bytes
+                .and_then(|bytes| u64::try_from(bytes).ok());
+            lost.inc_by(bytes.unwrap_or(0));
             self.time(report);
         }
         let before = std::mem::replace(&mut known.under_way, status.operation.clone());

@@ -42,6 +42,8 @@ pub struct Observed {
     pub detached: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
     pub cut_off: BTreeMap<String, Timestamp>,
+    /// When the node proxies were last given something to do by this set, as far as this operator saw it.
+    pub rerouted: Option<Timestamp>,
     /// When this operator saw each phase of the operation under way end; empty while there is none.
     pub marks: BTreeMap<Mark, Timestamp>,
     /// What people ask by annotation: names without our prefix, and values.

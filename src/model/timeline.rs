@@ -2,7 +2,7 @@
 //!
 //! Seen by this process alone and lost with it: a new leader counts from its own first look, which errs towards waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -20,6 +20,10 @@ pub struct Timeline {
     pub cut_off: BTreeMap<String, Timestamp>,
     /// When each phase of the change of the master under way ended.
     pub marks: BTreeMap<Mark, Timestamp>,
+    /// When the node proxies were last given something to do by this set, as far as this process saw it.
+    pub rerouted: Option<Timestamp>,
+    routes: BTreeMap<String, u128>,
+    leaving: BTreeSet<String>,
 }
 
 impl Timeline {
@@ -51,6 +55,17 @@ impl Timeline {
         if handed_over && vip_pods.into_iter().eq(master.map(|m| &m.name)) {
             self.first(Mark::Converged, now);
         }
+    }
+
+    /// Takes over the versions of the EndpointSlices that node proxies follow, by name. A pod that begins to end changes
+    /// them too, a moment after its own change is seen.
+    pub fn see_routes(&mut self, routes: BTreeMap<String, u128>, members: &[Member], now: Timestamp) {
+        let pods = members.iter().filter_map(|m| m.pod.as_ref());
+        let leaving: BTreeSet<_> = pods.filter(|p| p.deleting).map(|p| p.uid.clone()).collect();
+        if routes != self.routes || !leaving.is_subset(&self.leaving) {
+            self.rerouted = Some(now);
+        }
+        (self.routes, self.leaving) = (routes, leaving);
     }
 
     fn see_detached(&mut self, members: &[Member]) {
@@ -117,5 +132,30 @@ impl Timeline {
             | Step::Gate { .. }
             | Step::Mark { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(version: u128) -> BTreeMap<String, u128> {
+        BTreeMap::from([("cache-x7".to_owned(), version)])
+    }
+
+    #[test]
+    fn node_proxies_have_something_to_do_when_a_slice_changes_and_not_when_none_does() {
+        let mut timeline = Timeline::default();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        timeline.see_routes(routes(1), &[], at(1));
+        assert_eq!(
+            timeline.rerouted,
+            Some(at(1)),
+            "a new leader counts from its first look"
+        );
+        timeline.see_routes(routes(1), &[], at(2));
+        assert_eq!(timeline.rerouted, Some(at(1)));
+        timeline.see_routes(routes(2), &[], at(3));
+        assert_eq!(timeline.rerouted, Some(at(3)));
     }
 }

@@ -19,7 +19,7 @@ use crate::model::cluster::Cluster;
 use crate::model::observed::{Observed, Refusal, StatefulSetFacts};
 use crate::model::redis::{Seen, SetKey};
 use crate::model::timeline::Timeline;
-use crate::names::{self, annotation};
+use crate::names::{self, annotation, label};
 use crate::redis::clock;
 use crate::redis::probe::Probes;
 
@@ -84,6 +84,9 @@ pub async fn observe(
     let members = members::with_redis(found, &seen);
     let vip_pods = vip_pods(stores, cluster);
     memory.timeline.see(&status, &members, &vip_pods, clock::now());
+    memory
+        .timeline
+        .see_routes(routes(stores, cluster), &members, clock::now());
     Observed {
         status,
         deleting: set.metadata.deletion_timestamp.is_some(),
@@ -99,6 +102,7 @@ pub async fn observe(
         attached: memory.attached.clone(),
         detached: memory.timeline.detached.clone(),
         cut_off: memory.timeline.cut_off.clone(),
+        rerouted: memory.timeline.rerouted,
         marks: memory.timeline.marks.clone(),
         requests: requests(set),
         failures: memory.failures.clone(),
@@ -119,6 +123,20 @@ fn probed_directives(cluster: &Cluster) -> BTreeSet<String> {
     crate::build::conf::live_values(cluster)
         .unwrap_or_default()
         .into_keys()
+        .collect()
+}
+
+/// The set's EndpointSlices that node proxies follow, each with its version: all but those of headless Services.
+fn routes(stores: &Stores, cluster: &Cluster) -> BTreeMap<String, u128> {
+    let slices = stores.slices.all();
+    let followed = slices.iter().filter(|slice| {
+        let labels = slice.labels();
+        slice.namespace().as_deref() == Some(&cluster.namespace)
+            && labels.get(label::SET) == Some(&cluster.name)
+            && !labels.contains_key("service.kubernetes.io/headless")
+    });
+    followed
+        .map(|slice| (slice.name_any(), version(slice.as_ref())))
         .collect()
 }
 

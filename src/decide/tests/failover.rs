@@ -1,54 +1,11 @@
 //! Changes of the master as stories: what befalls a set, second by second, and what is done about it.
 
-use super::random::{converged, heal, live, settled};
+use k8s_openapi::jiff::SignedDuration;
+
+use super::random::live;
+use super::story::{done, ends_well, hold, kill, reach, seconds, story};
 use super::world::redis::Role;
 use super::world::{Event, Reach, World};
-use crate::decide::roles;
-use crate::decide::view::View;
-
-/// A set at rest that has one confirmed write.
-fn story(replicas: i32) -> World {
-    let mut world = settled(replicas);
-    live(&mut world, &[Event::Write]);
-    live(&mut world, &[]);
-    assert!(world.confirmed.contains(&world.written) || replicas == 0);
-    world.done.clear();
-    world
-}
-
-fn seconds(world: &mut World, count: usize) {
-    (0..count).for_each(|_| live(world, &[]));
-}
-
-/// What was done since the last question.
-#[track_caller]
-fn done(world: &mut World, steps: &[&str]) {
-    assert_eq!(std::mem::take(&mut world.done), steps);
-}
-
-/// Why the work on roles does not go on.
-fn hold(world: &World) -> String {
-    let observed = world.observe();
-    let view = View::new(&world.cluster, &observed, world.now);
-    roles::decide(&view, &[])
-        .hold
-        .map_or(String::new(), |hold| hold.to_string())
-}
-
-fn kill(pod: usize, back: u32) -> Event {
-    Event::Kill { pod, tail: false, back }
-}
-
-fn reach(pod: usize, reach: Reach) -> Event {
-    Event::Reach { pod, reach }
-}
-
-/// Everything that was written and confirmed is there, and everybody follows one master.
-fn ends_well(world: &mut World) {
-    heal(world);
-    seconds(world, 30);
-    converged(world);
-}
 
 /// The story ends the same whichever step the operator dies at.
 fn whenever_the_operator_dies(replicas: i32, tell: impl Fn(&mut World)) {
@@ -163,6 +120,8 @@ fn an_unreachable_master_is_replaced_after_the_votes_and_the_time_in_which_it_fe
             "fence s-0",
             "record former masters are fenced, or gone",
             "attach s-0 to s-1 epoch=2",
+            "lock-out s-1 at s-0",
+            "lock-out s-2 at s-0",
         ],
     );
 }
@@ -370,7 +329,39 @@ fn a_master_whose_pod_is_deleted_hands_over_without_a_loss() {
             "record s-1 serves, and the VIP leads to it",
         ],
     );
-    assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, 0);
+    assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, Some(0));
+    ends_well(&mut world);
+}
+
+/// Else clients of the demoted master would have nowhere to go until the proxies take the change of the VIP.
+#[test]
+fn a_master_serves_until_the_node_proxies_would_take_a_change_at_once() {
+    let mut world = story(2);
+    let rerouted = world.now + SignedDuration::from_secs(1);
+    world.rerouted = Some(rerouted);
+    live(&mut world, &[Event::Write, Event::DeletePod { pod: 0 }]);
+    assert_eq!(world.done, ["record switchover to s-1 (PodDeleted)"]);
+    while !world.done.iter().any(|step| step == "fence s-0") {
+        live(&mut world, &[Event::Write]);
+    }
+    let waited = world.now.duration_since(rerouted);
+    assert!(waited >= SignedDuration::from_secs(1), "{waited:?}");
+    assert!(waited < SignedDuration::from_secs(3), "{waited:?}");
+    ends_well(&mut world);
+    assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, Some(0));
+}
+
+/// As with other pods of the set that come and go all the time: this one is held for ten seconds only.
+#[test]
+fn the_node_proxies_are_not_waited_for_for_ever() {
+    let mut world = story(2);
+    live(&mut world, &[Event::DeletePod { pod: 0 }]);
+    let begun = world.now;
+    while !world.done.iter().any(|step| step == "fence s-0") {
+        world.rerouted = Some(world.now);
+        live(&mut world, &[]);
+        assert!(world.now.duration_since(begun).as_secs() < 5, "{:?}", world.done);
+    }
     ends_well(&mut world);
 }
 
@@ -438,8 +429,29 @@ fn what_a_silent_master_took_until_it_fenced_itself_is_reported() {
     let (old, new) = (&world.redis(0).unwrap().data, &world.redis(1).unwrap().data);
     let lost = old.iter().filter(|w| !new.contains(w)).count();
     let operation = world.status.operation.clone();
-    let report = world.status.failovers.first().map(|r| r.verdict.max_lost_bytes);
-    let most = report.or_else(|| Some(operation?.verdict?.max_lost_bytes)).unwrap();
+    let report = world.status.failovers.first().and_then(|r| r.verdict.max_lost_bytes);
+    let most = report.or_else(|| operation?.verdict?.max_lost_bytes).unwrap();
     assert!(lost > 0 && lost as i64 <= most, "{lost} lost, {most} reported");
+    ends_well(&mut world);
+}
+
+/// The operator's connection to a silent master is reset and refused while its replicas are detached: nobody is left who
+/// could see that it lives.
+#[test]
+fn a_refused_connection_proves_nothing_once_the_replicas_are_detached() {
+    let mut world = story(2);
+    live(&mut world, &[reach(0, Reach::Nobody)]);
+    seconds(&mut world, 1);
+    while !world.done.iter().any(|step| step == "fence s-2") {
+        seconds(&mut world, 1);
+    }
+    live(&mut world, &[reach(0, Reach::Reset)]);
+    (0..8).for_each(|_| live(&mut world, &[Event::WriteToAll]));
+    let taken = "record s-1 takes over (Unreachable, FenceTimeElapsed)";
+    assert!(
+        world.done.iter().any(|step| step.starts_with(taken)),
+        "{:?}",
+        world.done
+    );
     ends_well(&mut world);
 }

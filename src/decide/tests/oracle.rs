@@ -9,11 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::steps::step;
 use super::world::redis::{Link, Redis, Role};
-use super::world::{GHOSTS, Pod, SET, World};
-use crate::api::status::Elector;
+use super::world::{GHOSTS, Pod, World};
 use crate::api::{ConditionType, Reason};
 use crate::model::plan::{Plan, Step};
-use crate::names;
 
 /// A plan as a whole.
 pub fn plan(world: &World, plan: &Plan) {
@@ -98,16 +96,12 @@ pub fn state(world: &World) {
             redis.min
         );
     }
-    for (parent, host, redis) in world.processes().filter(|(.., redis)| redis.is_armed()) {
+    for (parent, host, redis) in armed().filter(|(_, pod, _)| named(pod)) {
         for child in redis.heard.keys() {
             let follows = |r: &Redis| matches!(&r.role, Role::Follows { ip, link: Link::Up(_) } if *ip == host.ip);
             let process = world.processes().find(|(_, pod, r)| pod.uid == *child && follows(r));
-            let Some((_, pod, _)) = process else { continue };
-            let name = names::pod(SET, pod.name);
-            // A process that outlives its pod stands under the name of its successor.
-            let is = |e: &Elector| e.uid == *child || e.name == name;
             assert!(
-                status.electors.iter().any(is),
+                process.is_none() || status.electors.iter().any(|e| e.uid == *child),
                 "{child} acknowledges to s-{parent} and is no elector: {:?}",
                 status.electors
             );

@@ -77,7 +77,7 @@ fn a_restart_makes_every_pod_anew_once_and_the_master_last_by_a_switchover() {
         (Outcome::Done, "3 pods were made anew")
     );
     assert_eq!(world.status.failovers.len(), 1, "{:?}", world.status.failovers);
-    assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, 0);
+    assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, Some(0));
     ends_well(&world);
     assert!(made_anew(&mut world, 10).is_empty(), "an answered value is done again");
     // Whoever is made anew later is none that was made before: the template stays as it is.

@@ -69,10 +69,14 @@ pub struct World {
     pub files_lost: bool,
     /// What the operator's process remembers of times.
     pub timeline: Timeline,
+    /// When the node proxies last had something to do.
+    pub rerouted: Option<Timestamp>,
     /// Revisions of which no container starts, as with an image that nobody has.
     pub unpullable: BTreeSet<String>,
     /// What people ask by annotation.
     pub requests: BTreeMap<String, String>,
+    /// Processes that this process of the operator has attached.
+    pub attached: BTreeSet<String>,
     serial: u64,
 }
 
@@ -182,8 +186,10 @@ impl World {
             confirmed: BTreeSet::new(),
             files_lost: false,
             timeline: Timeline::default(),
+            rerouted: None,
             unpullable: BTreeSet::new(),
             requests: BTreeMap::new(),
+            attached: BTreeSet::new(),
             serial: 0,
         }
     }
@@ -210,6 +216,7 @@ impl World {
     /// A new process of the operator knows nothing of what the one before saw.
     pub fn restart_operator(&mut self) {
         (self.crash_after, self.timeline) = (None, Timeline::default());
+        self.attached.clear();
         let now = self.now;
         for pod in self.slots.iter_mut().filter_map(|slot| slot.pod.as_mut()) {
             pod.seen = unseen(now);

@@ -62,20 +62,22 @@ impl OffsetLog {
         self.entries.back().map(|entry| (entry.last_seen, entry.offset))
     }
 
-    /// The fastest growth between two neighbouring looks, bytes a second; 0 if nothing is known. Looks that were less than
-    /// 50 ms apart are no measure.
-    pub fn fastest(&self) -> f64 {
+    /// Looks that were less than so many seconds apart are no measure of a pace.
+    pub const SHORTEST: f64 = 0.05;
+
+    /// The fastest growth between two neighbouring looks, bytes a second; nothing if there were none.
+    pub fn fastest(&self) -> Option<f64> {
         let pace = |(a, b): (&Entry, &Entry)| {
             let seconds = b.last_seen.duration_since(a.last_seen).as_secs_f64();
             #[expect(clippy::cast_precision_loss, reason = "an estimate")]
             let bytes = b.offset.saturating_sub(a.offset) as f64;
-            if seconds < 0.05 { 0.0 } else { bytes / seconds }
+            (seconds >= Self::SHORTEST).then_some(bytes / seconds)
         };
         self.entries
             .iter()
             .zip(self.entries.iter().skip(1))
-            .map(pace)
-            .fold(0.0, f64::max)
+            .filter_map(pace)
+            .reduce(f64::max)
     }
 
     fn forget_before(&mut self, now: Timestamp) {
@@ -143,6 +145,12 @@ mod tests {
         let log = log(&[(0, 100), (1, 200), (2, 5)]);
         assert_eq!(age(&log, 100, 3), Some(0));
         assert_eq!(log.newest(), Some((at(2), 5)));
+    }
+
+    #[test]
+    fn the_fastest_pace_is_known_after_two_looks_that_differ() {
+        assert_eq!(log(&[(0, 100), (0, 200)]).fastest(), None, "no measure");
+        assert_eq!(log(&[(0, 100), (2, 200), (3, 210)]).fastest(), Some(50.0));
     }
 
     #[test]

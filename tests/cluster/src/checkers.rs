@@ -130,8 +130,11 @@ pub fn no_confirmed_write_lost(writes: &[Write], there: &BTreeSet<u64>) -> Findi
 }
 
 /// Acknowledged writes that are missing are no more than the reports say at most: `reported` bytes for writes of at
-/// least `smallest` bytes each in the replication stream.
-pub fn losses_are_reported(writes: &[Write], there: &BTreeSet<u64>, reported: u64, smallest: u64) -> Findings {
+/// least `smallest` bytes each in the replication stream. A report that says that the loss is not known promises nothing.
+pub fn losses_are_reported(writes: &[Write], there: &BTreeSet<u64>, reported: Option<u64>, smallest: u64) -> Findings {
+    let Some(reported) = reported else {
+        return Findings::new();
+    };
     let lost = writes
         .iter()
         .filter(|write| write.end == End::Ok && !there.contains(&write.number))
@@ -243,8 +246,8 @@ mod tests {
         writes[1].confirmed = true;
         let there = BTreeSet::from([2]);
         assert!(no_confirmed_write_lost(&writes, &there).is_empty());
-        assert!(losses_are_reported(&writes, &there, 80, 40).is_empty());
-        assert_eq!(losses_are_reported(&writes, &there, 79, 40).len(), 1);
+        assert!(losses_are_reported(&writes, &there, Some(80), 40).is_empty());
+        assert_eq!(losses_are_reported(&writes, &there, Some(79), 40).len(), 1);
         assert_eq!(no_confirmed_write_lost(&writes, &BTreeSet::from([1, 3])).len(), 1);
     }
 

@@ -17,6 +17,10 @@ pub const NUMBERS: &str = "numbers";
 /// Bytes in the replication stream of the shortest write, `SADD numbers 0`.
 pub const SMALLEST_WRITE: u64 = 34;
 
+/// So many failures in a row are a long outage, whose end need not be known to the millisecond. A closed connection keeps
+/// its port for a minute, and an address has 28,000 of them.
+const MANY_FAILURES: u32 = 250;
+const LONG_PAUSE: Duration = Duration::from_millis(20);
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -25,7 +29,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 pub struct Manner {
     /// After a write.
     pub pause: Duration,
-    /// After a failure, so that a refused connection is not tried thousands of times.
+    /// After a failure. After [`MANY_FAILURES`] in a row it is [`LONG_PAUSE`] at least.
     pub after_failure: Duration,
     /// Longest for a connection.
     pub connect: Duration,
@@ -62,6 +66,14 @@ impl Manner {
             answer: Duration::from_millis(150),
             wait: 0,
             keeps: false,
+        }
+    }
+
+    fn pause_after(self, failures: u32) -> Duration {
+        match failures {
+            0 => self.pause,
+            1..MANY_FAILURES => self.after_failure,
+            _ => self.after_failure.max(LONG_PAUSE),
         }
     }
 
@@ -196,12 +208,13 @@ impl Writer {
         let thread = thread::spawn(move || {
             let mut held = None;
             let mut numbers = first..;
+            let mut failures = 0;
             while !seen.load(Ordering::Relaxed) {
                 let Some(number) = numbers.next() else { break };
                 let write = write(manner, &connect, &mut held, number);
-                let failed = write.end != End::Ok;
+                failures = if write.end == End::Ok { 0 } else { failures + 1 };
                 history.events().writes.push(write);
-                thread::sleep(if failed { manner.after_failure } else { manner.pause });
+                thread::sleep(manner.pause_after(failures));
             }
         });
         let thread = Some(thread);
@@ -358,5 +371,19 @@ fn acknowledged(history: &History, from: Stamp, limit: Duration, of: impl Fn(&Wr
             );
         }
         thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_impatient_client_tries_again_at_once_until_an_outage_is_long() {
+        let manner = Manner::impatient(Duration::from_millis(4));
+        let pauses = [0, 1, MANY_FAILURES - 1, MANY_FAILURES].map(|failures| manner.pause_after(failures).as_millis());
+        assert_eq!(pauses, [4, 2, 2, 20]);
+        let patient = Manner::patient(Duration::from_millis(50));
+        assert_eq!(patient.pause_after(MANY_FAILURES).as_millis(), 50);
     }
 }

@@ -28,8 +28,8 @@ pub struct Report {
     pub from: String,
     /// The master since.
     pub to: String,
-    /// Upper bound of acknowledged bytes that nobody holds any more.
-    pub max_lost_bytes: u64,
+    /// Upper bound of acknowledged bytes that nobody holds any more; absent if it can not be told.
+    pub max_lost_bytes: Option<u64>,
     /// `Proven`, `TimeElapsed` or `Pending`.
     pub fence: String,
     /// Milliseconds until each phase was done.

@@ -2,7 +2,7 @@
 
 use crate::api::status::{Operation, OperationKind};
 use crate::decide::tests::world::redis::{Link, Redis, Role};
-use crate::decide::tests::world::{GHOSTS, Pod, SET, World};
+use crate::decide::tests::world::{Pod, SET, World};
 use crate::model::plan::{Authority, Step, Target};
 use crate::model::redis::Facts;
 use crate::names;
@@ -18,9 +18,9 @@ pub fn step(world: &World, step: &Step) {
             let planned = world.status.operation.as_ref().is_some_and(intended);
             assert!(planned || !is_recorded(world, to), "S8: the recorded master is fenced");
         }
-        Step::LockOut { child, .. } => {
-            let master = world.status.master.as_ref().map(|m| m.name.as_str());
-            assert_ne!(Some(child.as_str()), master, "the master is locked out");
+        Step::LockOut { parent, child } => {
+            let itself = is_recorded(world, parent) && *child == parent.name;
+            assert!(!itself, "the master is locked out of itself");
         }
         Step::Mark { claim, epoch, .. } => {
             let of = |slot: &usize| names::claim(&names::pod(SET, *slot as u32)) == *claim;
@@ -169,8 +169,7 @@ fn lowering(world: &World, old: &Authority, new: &Authority) {
     let Some(master) = world.master().and_then(|o| world.pod(o)) else {
         return;
     };
-    // F2: what outlives its pod is not asked yet.
-    let linked = world.followers(&master.ip).iter().filter(|at| **at < GHOSTS).count() as i32;
+    let linked = world.followers(&master.ip).len() as i32;
     assert!(
         linked <= is.min_replicas_to_write,
         "min falls to {} while {linked} replicas acknowledge",

@@ -57,6 +57,9 @@ impl World {
             }
             Step::Attach { child, parent, epoch } => {
                 let secret = format!("{}/{}/{epoch}", parent.run_id, child.run_id);
+                if self.attached.insert(child.run_id.clone()) {
+                    self.on(parent, |redis| drop(redis.links.remove(&child.name)))?;
+                }
                 self.on(parent, |redis| {
                     drop(redis.links.insert(child.name.clone(), secret.clone()))
                 })?;

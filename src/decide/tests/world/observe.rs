@@ -34,6 +34,7 @@ impl World {
         Observed {
             detached: timeline.detached,
             cut_off: timeline.cut_off,
+            rerouted: self.rerouted,
             marks: timeline.marks,
             requests: self.requests.clone(),
             status: self.status.clone(),

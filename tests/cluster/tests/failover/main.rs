@@ -70,7 +70,7 @@ fn picked() -> Vec<Trial> {
     Trial::ALL.into_iter().filter(named).collect()
 }
 
-fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, u64>) -> Outcome {
+fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, Option<u64>>) -> Outcome {
     let history = &scene.history;
     trial.prepare(set)?;
     set.wait_redundant(READY)?;
@@ -115,7 +115,7 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, u6
     }
     let login = set.login()?;
     only_the_master_takes_writes(set, &login)?;
-    kept(scene, trial, &login, reported.values().sum())?;
+    kept(scene, trial, &login, reported.values().copied().sum())?;
     let findings = check::all(&done, &Ending::read(&login, &keys, &done)?, expected.loss);
     ensure!(findings.is_empty(), "{}", findings.join("; "));
     let full = full_resyncs_between(&before, &set.full_resyncs()?);
@@ -192,7 +192,7 @@ fn only_the_master_takes_writes(set: &Set, login: &Login) -> Outcome {
     Ok(())
 }
 
-fn kept(scene: &Scene, trial: Trial, login: &Login, reported: u64) -> Outcome {
+fn kept(scene: &Scene, trial: Trial, login: &Login, reported: Option<u64>) -> Outcome {
     let there = login.numbers()?;
     let events = scene.history.events();
     let confirmed = events.writes.iter().filter(|write| write.confirmed).count();

@@ -127,7 +127,7 @@ fn restarted(scene: &Scene, set: &Set) -> Outcome {
     ensure!(twice.is_empty(), "not made anew exactly once: {twice:?} of {uids:?}");
     let reports = set.wait_reports_after(epoch, READY)?;
     ensure!(
-        reports.len() == 1 && reports[0].kind == "Switchover" && reports[0].max_lost_bytes == 0,
+        reports.len() == 1 && reports[0].kind == "Switchover" && reports[0].max_lost_bytes == Some(0),
         "one switchover without a loss was expected: {reports:?}"
     );
     Ok(())
@@ -163,7 +163,7 @@ fn supervised(scene: &Scene, set: &Set) -> Outcome {
     );
     let reports = set.wait_reports_after(epoch, READY)?;
     ensure!(
-        reports.len() == 1 && reports[0].reason == "Update" && reports[0].max_lost_bytes == 0,
+        reports.len() == 1 && reports[0].reason == "Update" && reports[0].max_lost_bytes == Some(0),
         "one switchover for the update was expected: {reports:?}"
     );
     Ok(())

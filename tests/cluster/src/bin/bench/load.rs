@@ -74,7 +74,12 @@ impl Load {
     }
 
     /// Ends both and compares what they were told with what is there.
-    pub fn stop(self, struck: Stamp, there: impl FnOnce() -> Outcome<BTreeSet<u64>>, reported: u64) -> Outcome<Seen> {
+    pub fn stop(
+        self,
+        struck: Stamp,
+        there: impl FnOnce() -> Outcome<BTreeSet<u64>>,
+        reported: Option<u64>,
+    ) -> Outcome<Seen> {
         let over = Stamp::now();
         self.plain.0.stop()?;
         self.confirming.0.stop()?;

@@ -120,7 +120,7 @@ impl Sentinel {
         load.wait_served(STEADY)?;
         let now = self.wait_steady()?;
         // It may tell nothing of what it lost.
-        let seen = load.stop(struck, || login(&now).numbers(), 0)?;
+        let seen = load.stop(struck, || login(&now).numbers(), Some(0))?;
         Ok(Measured {
             fault: format!("Sentinel {down_after} ms, kill -9"),
             sentinel: true,

@@ -208,7 +208,8 @@ impl Show {
             errors(calm),
             errors(broken)
         ));
-        let (writes, reported) = (&events.writes, report.max_lost_bytes);
+        let reported = report.max_lost_bytes;
+        let writes = &events.writes;
         let mut findings = checkers::losses_are_reported(writes, &there, reported, client::SMALLEST_WRITE);
         findings.extend(checkers::nothing_resurrected(&events.writes, &there));
         findings.extend(checkers::single_writer(&events.probes));
