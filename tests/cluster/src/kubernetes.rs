@@ -68,7 +68,9 @@ impl Kubernetes {
     pub fn connect() -> Outcome<Self> {
         let runtime = runtime()?;
         runtime.block_on(async {
-            let config = kube::Config::infer().await.context("no kubeconfig")?;
+            let mut config = kube::Config::infer().await.context("no kubeconfig")?;
+            // A refusal is an answer here: 429 says that an eviction is not granted.
+            config.default_retry = false;
             let client = Client::try_from(config).context("no client for the API server")?;
             Ok(Self { client, runtime })
         })

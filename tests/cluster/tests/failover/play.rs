@@ -126,8 +126,8 @@ impl Play<'_> {
     fn kill_again(&self) -> Outcome {
         for _ in 0..KILLS {
             let master = self.set.master()?;
-            let killed = self.history.mark(format!("kill -9 of {master} again"));
             signal(self.redis_pid(&master)?, Signal::SIGKILL)?;
+            let killed = self.history.mark(format!("{master} was killed again"));
             client::acknowledged_after(self.history, killed, CHANGED)?;
         }
         Ok(())
