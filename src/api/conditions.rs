@@ -114,6 +114,8 @@ words! {
         NoCandidate = "NoCandidate",
         /// The pod with the most may not be master.
         BestNotEligible = "BestNotEligible",
+        /// By failover.priorities nobody who is left may become master.
+        OnlyUnelectable = "OnlyUnelectable",
         /// With two pods nothing ends the writes of a silent master.
         TooFewPods = "TooFewPods",
         /// The recorded master has no data, although the set had some.
@@ -270,6 +272,7 @@ impl ConditionType {
                 NoReplica,
                 TooFewPods,
                 NeverByPolicy,
+                OnlyUnelectable,
                 Paused,
                 DataLost,
             ],

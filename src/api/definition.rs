@@ -56,7 +56,10 @@ fn finished(mut validation: Value) -> CustomResourceValidation {
 fn at<'a>(schema: &'a mut Value, path: &str) -> Option<&'a mut Value> {
     path.split('.')
         .filter(|name| !name.is_empty())
-        .try_fold(schema, |schema, name| schema.get_mut("properties")?.get_mut(name))
+        .try_fold(schema, |schema, name| match name.strip_suffix("[]") {
+            Some(list) => schema.get_mut("properties")?.get_mut(list)?.get_mut("items"),
+            None => schema.get_mut("properties")?.get_mut(name),
+        })
 }
 
 /// Largest integer that a JSON number holds exactly.

@@ -31,7 +31,7 @@ pub use services::{
     Services, WhenEmpty,
 };
 pub use spec::{
-    AccessMode, AppendFsync, Auth, Failover, ImagePullPolicy, LocalRef, Persistence, RedisReplicaSet,
+    AccessMode, AppendFsync, Auth, Failover, ImagePullPolicy, LocalRef, Persistence, Priority, RedisReplicaSet,
     RedisReplicaSetSpec, Resources, Retain, SecretKeyRef, Storage, Update, UpdateStrategy, VolumeRetention,
     WhenUnreachable,
 };

@@ -11,7 +11,7 @@ use super::reserved;
 
 /// A rule and the fields it stands at, as paths from the root of the object: `spec.storage.size`, `` for the root.
 pub struct Placed {
-    /// Every field with this rule.
+    /// Every field with this rule; `[]` behind a list stands for its items.
     pub at: &'static [&'static str],
     /// Expression and message.
     pub rule: Rule,
@@ -277,6 +277,11 @@ fn failover() -> Vec<Placed> {
             &["spec.failover.cooldown"],
             ("0s", "1h"),
             "failover.cooldown must be at most 1h",
+        ),
+        rule(
+            &["spec.failover.priorities[]"],
+            "has(self.zone) != has(self.node)",
+            "give exactly one of zone and node",
         ),
     ]
 }

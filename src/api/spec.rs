@@ -267,7 +267,7 @@ impl Default for Auth {
 }
 
 /// When a replica takes over from the master. A proven death never waits for any of this.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Failover {
     /// What becomes of a master that is silent without proof of death: Quorum replaces it when it can no longer take
@@ -287,6 +287,13 @@ pub struct Failover {
     /// For this long after a failover, from 0s to 1h, a further one needs proof of the master's death. May change at any
     /// time.
     pub cooldown: Period,
+
+    /// Where the master should be, at most 16 rules of which the first that names a pod's zone or node counts; a pod that
+    /// none names has 100. Among pods that hold the same data, the lowest priority becomes master; 0 never does. No
+    /// change of it moves the master. May change at any time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub priorities: Vec<Priority>,
 }
 
 impl Default for Failover {
@@ -296,8 +303,28 @@ impl Default for Failover {
             down_after: Period::seconds(1),
             self_fence_after: Period::seconds(2),
             cooldown: Period::seconds(30),
+            priorities: Vec::new(),
         }
     }
+}
+
+/// The priority of the pods in a zone or on a node; exactly one of the two is given.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Priority {
+    /// Name of a zone, as the pods' label topology.kubernetes.io/zone has it. May change at any time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub zone: Option<String>,
+
+    /// Name of a node. May change at any time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub node: Option<String>,
+
+    /// Redis's replica-priority, from 0 to 1000: lower first, 0 never. May change at any time.
+    #[schemars(range(min = 0, max = 1000))]
+    pub priority: i32,
 }
 
 /// How pods take up what only a new pod can.

@@ -427,6 +427,9 @@ pub struct MemberStatus {
     /// Template revision of the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Its priority by failover.priorities; only if not 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
     /// Only if there is something to say, at most 256 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]

@@ -5,6 +5,7 @@
 
 use super::hold::Hold;
 use super::lineage::{self, Position};
+use super::priority;
 use super::view::{View, supported};
 use crate::api::status::{Elector, Positions};
 use crate::model::observed::Member;
@@ -129,13 +130,33 @@ impl<'a> Election<'a> {
             return Err(Hold::NoCandidate(self.missing.join(", ")));
         };
         let mut equal: Vec<_> = self.votes.iter().filter(|v| v.position == best).collect();
-        equal.sort_by_key(|v| (!view.wanted(v.member), !aof_complete(v.facts), v.member.ordinal));
-        let eligible = equal.iter().find(|v| may_be_master(v).is_none());
+        equal.sort_by_key(|v| {
+            let priority = priority::of(view, v.member);
+            (
+                !view.wanted(v.member),
+                !aof_complete(v.facts),
+                priority,
+                v.member.ordinal,
+            )
+        });
+        let eligible = equal.iter().find(|v| may_be_master(view, v).is_none());
         eligible.map(|v| (v.member, v.facts)).ok_or_else(|| {
-            let why = |v: &&&Vote| may_be_master(v).map(|why| (v.member.name.clone(), why));
+            if let Some(hold) = self.unelectable(view) {
+                return hold;
+            }
+            let why = |v: &&&Vote| may_be_master(view, v).map(|why| (v.member.name.clone(), why));
             let (pod, why) = equal.iter().find_map(|v| why(&v)).unwrap_or_default();
             Hold::BestNotEligible { pod, why }
         })
+    }
+}
+
+impl Election<'_> {
+    /// By spec nobody of those with a vote may become master.
+    pub fn unelectable(&self, view: &View) -> Option<Hold> {
+        let never = |v: &Vote| priority::forbids(view, v.member).is_some();
+        let names = || self.votes.iter().map(|v| v.member.name.clone()).collect();
+        (self.any_known() && self.votes.iter().all(never)).then(|| Hold::OnlyUnelectable { pods: names() })
     }
 }
 
@@ -145,7 +166,10 @@ fn aof_complete(facts: &Facts) -> bool {
 }
 
 /// Why a pod may not be master, if so.
-fn may_be_master(vote: &Vote) -> Option<String> {
+fn may_be_master(view: &View, vote: &Vote) -> Option<String> {
+    if let Some(why) = priority::forbids(view, vote.member) {
+        return Some(why.to_owned());
+    }
     if !supported(vote.facts) {
         return Some(format!(
             "runs {:?} {}, which is too old",

@@ -135,6 +135,11 @@ pub enum Hold {
         /// Why.
         why: String,
     },
+    /// By spec nobody who is left may become master.
+    OnlyUnelectable {
+        /// Who holds the data.
+        pods: Vec<String>,
+    },
     /// Status is older than the world.
     StatusBehind {
         /// What shows it.
@@ -159,6 +164,7 @@ impl Hold {
             | Self::MasterGone { .. }
             | Self::TooFewPods { .. }
             | Self::NeverByPolicy { .. }
+            | Self::OnlyUnelectable { .. }
             | Self::StatusBehind { .. }
             | Self::VersionUnsupported { .. } => true,
             Self::Paused
@@ -243,6 +249,11 @@ impl fmt::Display for Hold {
             Self::FenceWait { pod, until } => write!(f, "{pod} may take writes until {until:.1}"),
             Self::NoCandidate(why) => write!(f, "nobody's data has a known place in the history: {why}"),
             Self::BestNotEligible { pod, why } => write!(f, "{pod} has the most but {why}"),
+            Self::OnlyUnelectable { pods } => write!(
+                f,
+                "{} could take over, but by failover.priorities they never do: give one a priority above 0",
+                pods.join(", ")
+            ),
             Self::StatusBehind { evidence, epoch } => write!(
                 f,
                 "{evidence}: was the cluster's store restored? Nothing is done until status and epoch {epoch} agree"

@@ -22,6 +22,7 @@ mod lineage;
 mod links;
 mod objects;
 mod operation;
+mod priority;
 mod quorum;
 mod replicas;
 mod report;

@@ -10,7 +10,7 @@ use super::roles::Roles;
 use super::roll::{self, Roll};
 use super::settings::Settings;
 use super::view::View;
-use super::{conditions, events, labels, requests, sync};
+use super::{conditions, events, labels, priority, requests, sync};
 use crate::api::status::{
     Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role,
     ServerVersion,
@@ -116,6 +116,7 @@ fn member(view: &View, member: &Member) -> MemberStatus {
         state,
         since: same.map_or(Time(view.now), |o| o.since.clone()),
         revision: pod.and_then(|p| p.revision.clone()),
+        priority: Some(priority::of(view, member)).filter(|p| *p != priority::USUAL),
         message: message(member, state),
     }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
 use super::view::{View, supported, target};
-use super::{election, failover, handover, lineage, operation, report, sync};
+use super::{election, failover, handover, lineage, operation, priority, report, sync};
 use crate::api::status::{Operation, OperationKind, OperationReason, Proof, Witnesses};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -65,11 +65,11 @@ pub(super) fn choose<'a>(view: &View<'a>, master: &Facts, to: To<'_>) -> Result<
         }
     }
     let offset = |m: &&Member| m.facts().map_or(0, |f| f.offset);
-    // Among those that are close behind the place of the pod counts: scale-in takes the highest ordinals.
-    let best = fit
-        .iter()
-        .copied()
-        .min_by_key(|m| (!view.wanted(m), std::cmp::Reverse(offset(m)), m.ordinal));
+    // All of them will hold the same when one takes over. Scale-in takes the highest ordinals.
+    let best = fit.iter().copied().min_by_key(|m| {
+        let behind = std::cmp::Reverse(offset(m));
+        (!view.wanted(m), priority::of(view, m), behind, m.ordinal)
+    });
     best.ok_or_else(|| match (to, refused.is_empty()) {
         (_, false) => refused.join("; "),
         (To::Any | To::Below(_), true) => "the set has no replica".to_owned(),
@@ -95,6 +95,9 @@ fn unfit(view: &View, member: &Member, master: &Facts) -> Option<String> {
     }
     if member.pod.as_ref().is_none_or(|p| p.deleting) {
         return Some("is being deleted".into());
+    }
+    if let Some(why) = priority::forbids(view, member) {
+        return Some(why.into());
     }
     if !votes {
         return Some("does not hold everything yet".into());

@@ -14,6 +14,7 @@ mod objects;
 mod operator;
 mod oracle;
 mod outlived;
+mod priorities;
 mod random;
 mod replicas;
 mod requests;

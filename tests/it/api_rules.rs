@@ -338,6 +338,16 @@ fn times_of_a_failover_are_within_their_bounds() {
 }
 
 #[test]
+fn a_priority_is_of_a_zone_or_of_a_node() {
+    let priorities = |rule: Value| json!({"failover": {"priorities": [rule]}});
+    assert_said(priorities(json!({"zone": "a", "priority": 0})), &[]);
+    assert_said(priorities(json!({"node": "n1", "priority": 1000})), &[]);
+    let sentence = &["give exactly one of zone and node"];
+    assert_said(priorities(json!({"priority": 1})), sentence);
+    assert_said(priorities(json!({"zone": "a", "node": "n1", "priority": 1})), sentence);
+}
+
+#[test]
 fn keys_of_metadata_are_names_that_are_not_ours() {
     let ours = "keys under redisreplicaset.dev/, app.kubernetes.io/ and argocd.argoproj.io/ are reserved";
     let places: [fn(Value) -> Value; 4] = [

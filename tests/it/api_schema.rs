@@ -215,7 +215,7 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
         "endpoints": {"master": "a:6379", "replicas": "b:6379", "convergedAt": "2026-11-23T07:12:09.000001Z"},
         "binding": {"name": "cache-app"},
         "members": [{"name": "cache-0", "uid": "u", "tier": "core", "role": "replica", "from": "cache-1", "node": "n",
-            "zone": "z", "state": "InSync", "since": time, "revision": "r", "message": "m"}],
+            "zone": "z", "state": "InSync", "since": time, "revision": "r", "priority": 1, "message": "m"}],
         "update": {"revision": "r", "updated": 2, "total": 3, "waitingFor": "cache-0 to be in sync"},
         "config": ConfigStatus {
             applied_revision: Some("r".into()), pending_restart: vec!["databases".into()],

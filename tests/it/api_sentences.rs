@@ -14,6 +14,7 @@ pub fn rules(schema: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     }
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         rules(property, &format!("{path}.{name}"), found);
+        rules(&property["items"], &format!("{path}.{name}[]"), found);
     }
 }
 

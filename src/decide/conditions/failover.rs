@@ -24,6 +24,9 @@ pub(super) fn blocked(view: &View, roles: &Roles) -> Verdict {
     }
     let prospect = election::prospect(view);
     let numbers = prospect.positions();
+    if let Some(hold) = prospect.unelectable(view).filter(|_| prospect.suffices()) {
+        return yes(Reason::OnlyUnelectable, hold.to_string());
+    }
     if prospect.suffices() {
         return no(
             Reason::Possible,
@@ -49,6 +52,7 @@ fn reason(hold: &Hold) -> Option<Reason> {
         Hold::BestNotEligible { .. } => Some(Reason::BestNotEligible),
         Hold::TooFewPods { .. } => Some(Reason::TooFewPods),
         Hold::NeverByPolicy { .. } => Some(Reason::NeverByPolicy),
+        Hold::OnlyUnelectable { .. } => Some(Reason::OnlyUnelectable),
         Hold::Empty { .. } => Some(Reason::Empty),
         Hold::LineageUnknown(_) => Some(Reason::LineageUnknown),
         Hold::DataLost { .. } => Some(Reason::DataLost),

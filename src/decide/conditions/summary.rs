@@ -85,6 +85,7 @@ fn is_about_silence(hold: &Hold) -> bool {
         | Hold::PositionsMissing { .. }
         | Hold::NoCandidate(_)
         | Hold::BestNotEligible { .. }
+        | Hold::OnlyUnelectable { .. }
         | Hold::StatusBehind { .. }
         | Hold::VersionUnsupported { .. } => false,
     }
