@@ -55,13 +55,13 @@ pub(super) fn cuts_off(view: &View) -> bool {
     members.any(|m| is_left_by_clients(view, m) == Some(false))
 }
 
-/// Of a former master that answers, as its label still says: whether the clients that held a connection to it were cut off
-/// once more after the VIP had moved everywhere. Who comes later was not led there by the VIP. It serves no reads before, as
-/// a client that reads there may believe that it can write there.
+/// Of a former master that answers and is no replica yet by its label, also if its process is a new one: whether the clients
+/// that held a connection to it were cut off once more after the VIP had moved everywhere. Who comes later was not led there
+/// by the VIP. It serves no reads before, as a client that reads there may believe that it can write there.
 fn is_left_by_clients(view: &View, member: &Member) -> Option<bool> {
-    let labelled = member.pod.as_ref()?.role.as_deref() == Some(Role::Master.as_str());
+    let is_replica = member.pod.as_ref()?.role.as_deref() == Some(Role::Replica.as_str());
     let recorded = view.authority.master.as_ref()?.uid.as_str();
-    if !labelled || member.uid() == Some(recorded) || !was_master(view, member) {
+    if is_replica || member.uid() == Some(recorded) || !was_master(view, member) {
         return None;
     }
     let facts = member.facts().filter(|f| f.loading.is_none())?;

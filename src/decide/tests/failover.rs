@@ -351,6 +351,26 @@ fn a_master_serves_until_the_node_proxies_would_take_a_change_at_once() {
     assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, Some(0));
 }
 
+/// Else one that came before the VIP had moved would be refused for ever. Its label is changed while it is down.
+#[test]
+fn clients_of_a_former_masters_new_process_are_cut_off_before_it_serves_reads() {
+    let mut world = story(2);
+    live(&mut world, &[kill(0, 2)]);
+    let is_replica = |world: &World| world.pod(0).is_some_and(|pod| pod.role.as_deref() == Some("replica"));
+    let limit = world.now + SignedDuration::from_secs(30);
+    while !is_replica(&world) {
+        assert!(world.now < limit, "{:?}", world.done);
+        seconds(&mut world, 1);
+    }
+    let cut = world.timeline.cut_off.get(&world.redis(0).unwrap().run_id);
+    let moved = world.status.failovers[0].finished_at.0;
+    assert!(
+        cut.is_some_and(|at| *at >= moved + SignedDuration::from_secs(1)),
+        "cut off at {cut:?}, moved at {moved}"
+    );
+    ends_well(&mut world);
+}
+
 /// As with other pods of the set that come and go all the time: this one is held for ten seconds only.
 #[test]
 fn the_node_proxies_are_not_waited_for_for_ever() {

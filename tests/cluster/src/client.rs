@@ -259,8 +259,8 @@ fn write(
     }
 }
 
-/// Every end but [`End::Ok`] costs the connection: a server that has lost its role may keep it, and an answer that
-/// comes late would be taken for that of the next write. One that keeps it minds only the second.
+/// Silence costs the connection: an answer that comes late would be taken for that of the next write. So does READONLY, but
+/// for one that keeps it: a server that has lost its role may not end it. After any other refusal it is as good as before.
 fn attempt(
     manner: Manner,
     connect: &impl Fn() -> Result<Connection, RedisError>,
@@ -275,12 +275,15 @@ fn attempt(
             Err(error) => return End::Fail(format!("connect: {error}")),
         },
     };
-    let end = match redis::cmd("SADD").arg(NUMBERS).arg(number).query::<u64>(connection) {
+    let answer = redis::cmd("SADD").arg(NUMBERS).arg(number).query::<u64>(connection);
+    let is_readonly = answer.as_ref().is_err_and(|error| error.code() == Some("READONLY"));
+    let end = match answer {
         Ok(1) => return End::Ok,
         Ok(_) => End::Fail(format!("{number} was there before it was written")),
         Err(error) => end_of(&error),
     };
-    if !(manner.keeps && matches!(end, End::Fail(_))) {
+    let refused = matches!(end, End::Fail(_));
+    if !refused || is_readonly && !manner.keeps {
         *held = None;
     }
     end

@@ -19,17 +19,25 @@ pub fn all(done: &[Operation], ending: &Ending, loss: bool) -> Findings {
     findings
 }
 
-/// Appended elements stand in the order in which they were appended, each once, and all that were acknowledged.
+/// Appended elements stand in the order in which they were appended, each once, and all that were acknowledged. One
+/// without an answer may have arrived at any time after it was sent.
 pub fn list(done: &[Operation], ending: &Ending, loss: bool) -> Findings {
     let mut findings = Findings::new();
-    if let Some(pair) = ending.list.windows(2).find(|pair| pair[0] >= pair[1]) {
-        findings.push(format!("the list has {} before {}", pair[0], pair[1]));
-    }
     let (possible, acknowledged) = elements(done, |did| match did {
         Did::Append(element) => Some(*element),
         _ => None,
     });
+    let answered: Vec<_> = ending.list.iter().filter(|e| acknowledged.contains(e)).collect();
+    if let Some(pair) = answered.windows(2).find(|pair| pair[0] > pair[1]) {
+        findings.push(format!("the list has {} before {}", pair[0], pair[1]));
+    }
     let there: BTreeSet<_> = ending.list.iter().copied().collect();
+    if there.len() < ending.list.len() {
+        findings.push(format!(
+            "the list has {} elements more than once",
+            ending.list.len() - there.len()
+        ));
+    }
     findings.extend(first(&there - &possible, "are in the list and were never appended"));
     if !loss {
         findings.extend(first(&acknowledged - &there, "were appended and are not in the list"));
