@@ -25,7 +25,8 @@ pub(super) fn due<'a>(view: &View<'a>, outdated: &[&'a Member]) -> Vec<&'a Membe
     let is_master = |m: &Member| view.master().is_some_and(|master| master.ordinal == m.ordinal);
     let is_ours = |m: &Member| match view.cluster.spec.update.strategy {
         UpdateStrategy::Automatic => true,
-        UpdateStrategy::Supervised => !is_master(m) || approve::is_given(view),
+        // Of a master that does not serve nothing is taken: what is broken is mended without asking.
+        UpdateStrategy::Supervised => !is_master(m) || view.serving().is_none() || approve::is_given(view),
         UpdateStrategy::OnDelete => false,
     };
     let is_outdated = |m: &Member| outdated.iter().any(|o| o.ordinal == m.ordinal);

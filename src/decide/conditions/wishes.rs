@@ -19,9 +19,11 @@ const BAD_CONFIG: [&str; 2] = ["FATAL CONFIG FILE ERROR", "Unresolved Configurat
 
 /// A pod that was made anew and is neither in sync nor on its way there for so long stops a roll.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
+/// For so long no node for a pod that was made anew is no news.
+const YOUTH: SignedDuration = SignedDuration::from_secs(10);
 
 pub(super) fn up_to_date(view: &View, roll: &Roll) -> Verdict {
-    if let Some((reason, words)) = trouble(view) {
+    if let Some((reason, words)) = trouble(view, roll) {
         return no(reason, roll.stopped(&words));
     }
     if let Some(failure) = view.observed.failures.first() {
@@ -65,10 +67,11 @@ pub(super) fn up_to_date(view: &View, roll: &Roll) -> Verdict {
 }
 
 /// What the kubelet or the scheduler says of a pod that does not come up.
-fn trouble(view: &View) -> Option<(Reason, String)> {
+fn trouble(view: &View, roll: &Roll) -> Option<(Reason, String)> {
     let silent = view.observed.members.iter().filter(|m| m.facts().is_none());
     silent.into_iter().find_map(|member| {
         let (reason, words) = match member.pod.as_ref()?.trouble.as_ref()? {
+            Trouble::Unschedulable(_) if roll.is_on() && is_young(view, member) => return None,
             Trouble::Unschedulable(words)
                 if member.claim.as_ref().is_some_and(|c| !c.bound) && words.contains("olume") =>
             {
@@ -81,6 +84,12 @@ fn trouble(view: &View) -> Option<(Reason, String)> {
         };
         Some((reason, format!("{}: {words}", member.name)))
     })
+}
+
+/// Whether a pod was just made: it may find no node until the one before it is gone for good.
+fn is_young(view: &View, member: &Member) -> bool {
+    let known = view.observed.status.members.iter().find(|m| m.name == member.name);
+    known.is_none_or(|known| known.uid.as_deref() != member.uid() || view.since(known.since.0) < YOUTH)
 }
 
 /// What is said of a pod that a roll waits for, if it has not moved for long.

@@ -11,6 +11,7 @@ use super::operator;
 use super::oracle;
 use super::world::redis::Role;
 use super::world::{Event, Reach, SET, World};
+use crate::api::status::Outcome;
 use crate::decide::hold::Hold;
 use crate::decide::view::View;
 use crate::decide::{IDLE, min_target, roles, wait_target};
@@ -18,6 +19,8 @@ use crate::names;
 
 /// Ticks after the last fault within which a set is at rest.
 const REST: usize = 60;
+/// The same if every pod is made anew meanwhile.
+const ROLLED: usize = 150;
 
 fn event() -> impl Strategy<Value = Event> {
     let pod = || 0..5_usize;
@@ -72,10 +75,15 @@ pub fn heal(world: &mut World) {
     world.heal();
 }
 
-fn run(mut world: World, seconds: &[Vec<Event>]) {
+fn run(world: World, seconds: &[Vec<Event>]) {
+    run_for(REST, world, seconds);
+}
+
+/// The world at rest, within so many seconds after the last fault.
+fn run_for(rest: usize, mut world: World, seconds: &[Vec<Event>]) -> World {
     seconds.iter().for_each(|events| live(&mut world, events));
     heal(&mut world);
-    for _ in 0..REST {
+    for _ in 0..rest {
         live(&mut world, &[]);
         if at_rest(&world) {
             break;
@@ -97,6 +105,7 @@ fn run(mut world: World, seconds: &[Vec<Event>]) {
         "S16: status is written at rest, over {:?}",
         world.status
     );
+    world
 }
 
 fn at_rest(world: &World) -> bool {
@@ -222,6 +231,36 @@ fn the_same_holds_with_every_object_of_a_set() {
     let cases = (0..3_i32, seconds(8));
     let result = runner(12).run(&cases, |(replicas, seconds)| {
         run(World::new(replicas), &seconds);
+        Ok(())
+    });
+    result.unwrap();
+}
+
+#[test]
+fn the_same_holds_while_every_pod_is_made_anew() {
+    let full = |replicas| {
+        let mut world = World::new(replicas);
+        (0..15).for_each(|_| live(&mut world, &[]));
+        converged(&world);
+        world
+    };
+    let begins: Vec<_> = (0..3).map(full).collect();
+    let cases = (0..begins.len(), seconds(8), any::<bool>());
+    let result = runner(12).run(&cases, |(replicas, seconds, by_request)| {
+        let mut world = begins[replicas].clone();
+        if by_request {
+            world.requests.insert("restart".into(), "all@1".into());
+        } else {
+            (world.cluster.spec.image, world.cluster.generation) = ("redis:8.4".into(), 2);
+        }
+        let world = run_for(ROLLED, world, &seconds);
+        let ready = world.status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
+        if ready.status == "True" {
+            let update = world.status.update.as_ref().unwrap();
+            assert_eq!(update.updated, update.total, "{update:?}");
+            let answers: Vec<_> = world.status.requests.iter().map(|r| r.outcome).collect();
+            assert_eq!(answers, vec![Outcome::Done; usize::from(by_request)]);
+        }
         Ok(())
     });
     result.unwrap();

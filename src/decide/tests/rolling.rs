@@ -124,7 +124,10 @@ fn a_restart_waits_for_a_pod_that_does_not_come_back_and_another_request_takes_i
     seconds(&mut world, 1);
     let pod = world.pod_mut(2).unwrap();
     (pod.starts_in, pod.trouble) = (None, Some(Trouble::Unschedulable("no node".into())));
+    seconds(&mut world, 5);
+    reasons("a pod that was just made", &world, &["UpToDate=Rolling"]);
     assert!(made_anew(&mut world, 20).is_empty());
+    assert_eq!(message(&world, "UpToDate"), "s-2: no node; restart=all@1 waits for it");
     assert_eq!(answer(&world, "restart").outcome, Outcome::Running);
     ask(&mut world, "restart", "s-2@2");
     assert_eq!(made_anew(&mut world, 20), [2]);
@@ -247,15 +250,21 @@ fn a_roll_that_was_stopped_goes_on_by_itself_when_the_pod_comes_back() {
 /// Nobody else serves meanwhile, so nothing but the spec can help.
 #[test]
 fn a_set_without_replicas_whose_new_revision_does_not_come_up_is_undone_by_the_old_spec() {
-    let mut world = story(0);
-    let image = world.cluster.spec.image.clone();
-    change_to_nothing(&mut world);
-    assert_eq!(made_anew(&mut world, 20), [0]);
-    let words = "s-0: ErrImagePull: not found; the roll stopped, put the spec back to undo";
-    assert_eq!(message(&world, "UpToDate"), words);
-    change(&mut world, &image);
-    assert_eq!(made_anew(&mut world, 20), [0]);
-    ends_well(&world);
+    for strategy in [UpdateStrategy::Automatic, UpdateStrategy::Supervised] {
+        let mut world = story(0);
+        world.cluster.spec.update.strategy = strategy;
+        let image = world.cluster.spec.image.clone();
+        change_to_nothing(&mut world);
+        seconds(&mut world, 1);
+        let revision = world.status.update.clone().unwrap().revision;
+        ask(&mut world, "approve-update", &revision);
+        assert_eq!(made_anew(&mut world, 20), [0], "{strategy}");
+        let words = "s-0: ErrImagePull: not found; the roll stopped, put the spec back to undo";
+        assert_eq!(message(&world, "UpToDate"), words);
+        change(&mut world, &image);
+        assert_eq!(made_anew(&mut world, 20), [0], "{strategy}");
+        ends_well(&world);
+    }
 }
 
 #[test]

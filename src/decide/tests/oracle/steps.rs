@@ -2,7 +2,7 @@
 
 use crate::api::status::{Operation, OperationKind};
 use crate::decide::tests::world::redis::{Link, Redis, Role};
-use crate::decide::tests::world::{Pod, SET, World};
+use crate::decide::tests::world::{GHOSTS, Pod, SET, World};
 use crate::model::plan::{Authority, Step, Target};
 use crate::model::redis::Facts;
 use crate::names;
@@ -22,6 +22,7 @@ pub fn step(world: &World, step: &Step) {
             let itself = is_recorded(world, parent) && *child == parent.name;
             assert!(!itself, "the master is locked out of itself");
         }
+        Step::DeletePod { uid, .. } => deletion(world, uid),
         Step::Mark { claim, epoch, .. } => {
             let of = |slot: &usize| names::claim(&names::pod(SET, *slot as u32)) == *claim;
             let carried = (0..world.slots.len())
@@ -285,6 +286,23 @@ fn budget(world: &World, child: &Target, parent: &Target) {
         own || others == 0,
         "R7: a full resync for {} beside {others} others",
         child.name
+    );
+}
+
+/// One pod at a time is made anew, and a master that takes writes only if nobody is there who could take over.
+fn deletion(world: &World, uid: &str) {
+    let pods = || world.slots.iter().take(GHOSTS).filter_map(|slot| slot.pod.as_ref());
+    let pod = pods().find(|pod| pod.uid == uid);
+    let process = pod.and_then(|pod| pod.redis.as_ref());
+    let alone = pods().count() == 1;
+    assert!(
+        alone || !process.is_some_and(Redis::is_armed),
+        "the master is deleted beside its replicas"
+    );
+    // Whoever does not run is missed by nobody.
+    assert!(
+        process.is_none() || !pods().any(|pod| pod.deleting),
+        "two pods are made anew at once"
     );
 }
 

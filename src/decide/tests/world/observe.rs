@@ -19,16 +19,15 @@ impl World {
     /// One value with everything, as `observe` makes it.
     pub fn observe(&self) -> Observed {
         let stateful_set = self.stateful_set();
-        let mut count = 1 + usize::try_from(self.cluster.spec.replicas).unwrap();
-        count = count.max(
+        let count = 1 + usize::try_from(self.cluster.spec.replicas).unwrap();
+        let count = count.max(
             stateful_set
                 .as_ref()
                 .map_or(0, |s| usize::try_from(s.replicas).unwrap()),
         );
-        while self.pod(count).is_some() {
-            count += 1;
-        }
-        let members: Vec<_> = (0..count).map(|ordinal| self.member(ordinal)).collect();
+        let ending = (0..self.slots.len().min(GHOSTS)).filter(|ordinal| self.pod(*ordinal).is_some());
+        let ordinals: BTreeSet<_> = (0..count).chain(ending).collect();
+        let members: Vec<_> = ordinals.into_iter().map(|ordinal| self.member(ordinal)).collect();
         let mut timeline = self.timeline.clone();
         timeline.see(&self.status, &members, &self.vip_pods, self.now);
         Observed {
