@@ -357,7 +357,7 @@ pub struct HighWaterMark {
     pub epoch: i64,
     /// Replication id of the master then.
     pub replid: String,
-    /// Largest offset that a replica, or without replicas the master, was seen to hold, bytes.
+    /// Offset of the master when it had these keys, bytes.
     pub offset: i64,
     /// Number of keys of the master.
     pub keys: i64,

@@ -3,6 +3,7 @@
 //! A vote is a detach: a position counts only when it was read of a pod that follows nobody, so that it confirms nothing
 //! any more. A write confirmed by k replicas is held by k + 1 electors; so among all but k of them at least one holds it.
 
+use super::emptiness;
 use super::hold::Hold;
 use super::lineage::{self, Position};
 use super::priority;
@@ -140,14 +141,15 @@ impl<'a> Election<'a> {
             )
         });
         let eligible = equal.iter().find(|v| may_be_master(view, v).is_none());
-        eligible.map(|v| (v.member, v.facts)).ok_or_else(|| {
+        let winner = eligible.map(|v| (v.member, v.facts)).ok_or_else(|| {
             if let Some(hold) = self.unelectable(view) {
                 return hold;
             }
             let why = |v: &&&Vote| may_be_master(view, v).map(|why| (v.member.name.clone(), why));
             let (pod, why) = equal.iter().find_map(|v| why(&v)).unwrap_or_default();
             Hold::BestNotEligible { pod, why }
-        })
+        })?;
+        emptiness::of_winner(view, winner.0, winner.1).map_or(Ok(winner), Err)
     }
 }
 

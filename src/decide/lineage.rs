@@ -32,7 +32,7 @@ pub(super) fn position(view: &View, facts: &Facts) -> Option<Position> {
 }
 
 /// At or below the beginning of a lineage not one byte of it is held: then the last byte is of the lineage before.
-fn place(histories: &[History], replid: &str, offset: u64) -> Option<Position> {
+pub(super) fn place(histories: &[History], replid: &str, offset: u64) -> Option<Position> {
     let mut lineage = histories.iter().position(|h| h.replid == replid)?;
     while lineage + 1 < histories.len()
         && u64::try_from(histories[lineage].began).is_ok_and(|began| offset <= began && began > 0)

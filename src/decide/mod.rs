@@ -10,6 +10,7 @@
 
 mod conditions;
 mod election;
+mod emptiness;
 mod events;
 mod failover;
 mod fate;

@@ -12,7 +12,7 @@ use super::quorum::{min_target, wait_target};
 use super::replicas;
 use super::roles::Roles;
 use super::view::{View, target};
-use super::{fate, handover};
+use super::{emptiness, fate, handover};
 use crate::api::status::{Elector, History, Identity, Operation, OperationKind, OperationReason, Quorum};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -292,7 +292,7 @@ fn awaited<'a>(view: &View<'a>) -> Result<&'a Member, Hold> {
             Some(_) => "a new volume has its name",
             None => "no volume has its name",
         };
-        return Err(data_lost(view).unwrap_or(Hold::MasterGone {
+        return Err(emptiness::data_lost(view).unwrap_or(Hold::MasterGone {
             pod: name,
             why: why.into(),
         }));
@@ -318,63 +318,13 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
         (Err(Hold::WaitsForPods { .. }), Some(facts)) if stays(member) && facts.loading.is_none() => facts,
         (Err(hold), _) => return Err(hold),
     };
-    match &view.observed.status.high_water_mark {
-        Some(mark) if mark.keys > 0 && facts.keys == 0 => Err(data_lost(view).unwrap_or(Hold::Empty {
-            pod: member.name.clone(),
-            keys: mark.keys,
-            epoch: mark.epoch,
-        })),
-        _ if facts.keys == 0
-            && let Some(keys) = beyond_the_mark(view) =>
-        {
-            Err(Hold::Empty {
-                pod: member.name.clone(),
-                keys,
-                epoch: view.authority.epoch,
-            })
-        }
-        _ => Ok(facts),
+    match emptiness::of_recorded(view, member, facts) {
+        Some(hold) => Err(hold),
+        None => Ok(facts),
     }
-}
-
-/// Keys of a replica that holds more of the recorded lineage than the mark knows: the mark is some seconds old, and the
-/// set's first writes may be younger.
-fn beyond_the_mark(view: &View) -> Option<i64> {
-    let lineage = view.authority.histories.first()?;
-    let marked = view
-        .observed
-        .status
-        .high_water_mark
-        .as_ref()
-        .filter(|m| m.replid == lineage.replid)
-        .map(|m| m.offset);
-    let beyond = |f: &&Facts| {
-        f.replid == lineage.replid && marked.is_none_or(|marked| i64::try_from(f.offset).is_ok_and(|o| o > marked))
-    };
-    let keys = view
-        .others()
-        .filter_map(Member::facts)
-        .filter(beyond)
-        .map(|f| f.keys)
-        .max()?;
-    i64::try_from(keys).ok().filter(|keys| *keys > 0)
 }
 
 /// Whether the member's pod is not on its way out: a role given to it now would go with it.
 fn stays(member: &Member) -> bool {
     member.pod.as_ref().is_some_and(|p| !p.deleting)
-}
-
-/// Every member answers, every member is empty, and the set had data.
-fn data_lost(view: &View) -> Option<Hold> {
-    let mark = view.observed.status.high_water_mark.as_ref().filter(|m| m.keys > 0)?;
-    let members = &view.observed.members;
-    let all_empty = members
-        .iter()
-        .all(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys == 0));
-    (all_empty && !members.is_empty()).then_some(Hold::DataLost {
-        volumes: members.len(),
-        keys: mark.keys,
-        epoch: mark.epoch,
-    })
 }

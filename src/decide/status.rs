@@ -198,25 +198,11 @@ fn same_observation(old: &RedisReplicaSetStatus, new: &RedisReplicaSetStatus) ->
 /// What the set has now, if it is time to renew the mark. A set that became empty, or has its first key, is marked at once:
 /// the mark guards emptiness.
 fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
-    let (master, facts, _) = view.serving()?;
-    let held = view
-        .others()
-        .filter_map(Member::facts)
-        .filter(|f| sync::linked(f) && f.replid == facts.replid)
-        .map(|f| f.offset)
-        .max();
-    let offset = if view.observed.members.iter().all(|m| m.ordinal == master.ordinal) {
-        facts.offset
-    } else {
-        let known = view.observed.status.high_water_mark.as_ref();
-        let before = known.filter(|mark| mark.replid == facts.replid).map(|mark| mark.offset);
-        held.or(before.and_then(|offset| u64::try_from(offset).ok()))
-            .unwrap_or(0)
-    };
+    let (_, facts, _) = view.serving()?;
     let new = HighWaterMark {
         epoch: view.authority.epoch,
         replid: facts.replid.clone(),
-        offset: i64::try_from(offset).unwrap_or(i64::MAX),
+        offset: i64::try_from(facts.offset).unwrap_or(i64::MAX),
         keys: i64::try_from(facts.keys).unwrap_or(i64::MAX),
         at: Time(view.now),
     };

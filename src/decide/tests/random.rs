@@ -278,3 +278,15 @@ fn the_first_write_of_a_set_is_not_lost_to_an_empty_master() {
         &[vec![Event::Write, Event::SlowProbe { pod: 0 }], vec![tail]],
     );
 }
+
+#[test]
+fn an_empty_replica_does_not_win_a_set_that_was_seen_to_have_data() {
+    let cut = Event::Reach {
+        pod: 1,
+        reach: Reach::Operator,
+    };
+    run(
+        settled(1),
+        &[vec![cut], vec![Event::Write], vec![Event::LoseVolume { pod: 0 }]],
+    );
+}

@@ -181,6 +181,20 @@ fn an_empty_master_is_not_granted_while_a_replica_holds_more_of_its_lineage_than
 }
 
 #[test]
+fn an_empty_winner_is_refused_below_the_mark_and_takes_over_if_it_saw_the_keys_go() {
+    let set = "set replicas=1 epoch=3 master=0 had=5; 0 dead keys=5";
+    let flushed = &["record s-1 takes over (ProcessDied, ConnectionRefused), it is not known how many bytes are lost"];
+    check(&format!("{set}; 1 same"), flushed, &[]);
+    check(
+        &format!("{set}; 1 same offset=99"),
+        &[],
+        &["FailoverBlocked=Empty", "Stalled=FailoverBlocked"],
+    );
+    let lost = "set replicas=1 epoch=3 master=0 had=5; 0 newvolume; 1 same offset=99";
+    check(lost, &[], &["DataLost=AllCopiesLost"]);
+}
+
+#[test]
 fn all_volumes_empty_is_data_lost_and_nobody_serves() {
     let lost = &[
         "DataLost=AllCopiesLost",

@@ -94,6 +94,12 @@ fn handed_over(world: &World, new: &Authority, why: &str) {
     let Some(redis) = winner.and_then(|s| s.pod.as_ref()?.redis.as_ref()) else {
         return;
     };
+    let ordinal = names::ordinal(SET, &under_way.to).unwrap() as usize;
+    assert!(
+        !redis.data.is_empty() || !had_data(world, ordinal),
+        "S4: {} takes over empty, and the set had data",
+        under_way.to
+    );
     let lost: Vec<_> = world.confirmed.iter().filter(|w| !redis.data.contains(w)).collect();
     assert!(
         lost.is_empty(),
@@ -191,7 +197,7 @@ fn promotion(world: &World, to: &Target, step: &Step) {
         return;
     };
     assert!(
-        !redis.data.is_empty() || !had_data(world, ordinal),
+        is_chosen(world) || !redis.data.is_empty() || !had_data(world, ordinal),
         "S4: {} is empty, and the set had data",
         to.name
     );
@@ -213,6 +219,12 @@ fn promotion(world: &World, to: &Target, step: &Step) {
             "S8: bare without an operation"
         ),
     }
+}
+
+/// Whether the recorded master took over just now: it was judged when it was chosen, and what a former master brings back
+/// later was lost by then.
+fn is_chosen(world: &World) -> bool {
+    world.status.operation.as_ref().is_some_and(|o| o.kind.is_handover())
 }
 
 /// Whether the operator can know that the set had data: by the mark, or by a replica that holds more of the recorded
@@ -246,7 +258,7 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
     let at = |to: &Target| world.redis(names::ordinal(SET, &to.name).unwrap() as usize);
     if let (Some(from), Some(to)) = (at(parent), at(child)) {
         assert_eq!(from.role, Role::Master, "attached to a pod that is no master");
-        let wiped = from.data.is_empty() && !to.data.is_empty() && had_data(world, usize::MAX);
+        let wiped = from.data.is_empty() && !to.data.is_empty() && !is_chosen(world) && had_data(world, usize::MAX);
         assert!(!wiped, "S5: {} would be wiped by an empty master", child.name);
     }
 }
