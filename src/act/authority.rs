@@ -75,6 +75,7 @@ fn fields(authority: &Authority) -> Value {
         histories,
         operation,
         pending_fences,
+        fenced,
         failovers,
     } = authority;
     json!({
@@ -85,6 +86,7 @@ fn fields(authority: &Authority) -> Value {
         "histories": histories,
         "operation": operation,
         "pendingFences": pending_fences,
+        "fenced": fenced,
         "failovers": failovers,
     })
 }

@@ -122,6 +122,8 @@ words! {
         Empty = "Empty",
         /// Nothing says who was master of the data.
         LineageUnknown = "LineageUnknown",
+        /// A person took a pod out of service; of the master, nobody takes its place.
+        Fenced = "Fenced",
         /// A former master was not reached yet.
         Pending = "Pending",
         /// Every replica follows the master and is within its lag.
@@ -234,6 +236,7 @@ impl ConditionType {
                 Loading,
                 MasterUnreachable,
                 NoMaster,
+                Fenced,
                 DataLost,
             ],
             Self::Reconciling => &[
@@ -274,9 +277,18 @@ impl ConditionType {
                 NeverByPolicy,
                 OnlyUnelectable,
                 Paused,
+                Fenced,
                 DataLost,
             ],
-            Self::ReplicationHealthy => &[InSync, ReplicaBufferTooSmall, Degraded, Syncing, Lagging, LinkDown],
+            Self::ReplicationHealthy => &[
+                InSync,
+                ReplicaBufferTooSmall,
+                Degraded,
+                Syncing,
+                Lagging,
+                LinkDown,
+                Fenced,
+            ],
             Self::PersistenceHealthy => &[Healthy, AofOff, WriteFailed, RewriteFailed],
             Self::UpToDate => &[
                 UpToDate,
@@ -319,6 +331,7 @@ const READY: &[Reason] = {
         Loading,
         MasterUnreachable,
         NoMaster,
+        Fenced,
         Degraded,
         Syncing,
         Lagging,

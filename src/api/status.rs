@@ -50,6 +50,11 @@ pub struct RedisReplicaSetStatus {
     #[schemars(length(max = 16))]
     pub pending_fences: Vec<PendingFence>,
 
+    /// Pods that a person took out of service by annotation, until a person lets them go, at most 200 (compare-and-set).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub fenced: Vec<Fenced>,
+
     /// Changes of the master, newest first, at most 10 (compare-and-set, with the end of the operation).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
@@ -251,6 +256,18 @@ pub struct PendingFence {
     /// Epoch in which it was master.
     pub epoch: i64,
     /// Since when it is to be fenced.
+    pub since: Time,
+}
+
+/// A pod that a person took out of service.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Fenced {
+    /// Name of the pod.
+    pub name: String,
+    /// The request as it was written.
+    pub request: String,
+    /// Since when.
     pub since: Time,
 }
 

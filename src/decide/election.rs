@@ -169,6 +169,9 @@ fn aof_complete(facts: &Facts) -> bool {
 
 /// Why a pod may not be master, if so.
 fn may_be_master(view: &View, vote: &Vote) -> Option<String> {
+    if view.is_fenced(&vote.member.name) {
+        return Some("is fenced by request".into());
+    }
     if let Some(why) = priority::forbids(view, vote.member) {
         return Some(why.to_owned());
     }

@@ -35,7 +35,9 @@ pub(super) fn of(view: &View, roles: &Roles, wanted: &Wanted) -> Vec<Note> {
 /// What a change of the record says.
 pub(super) fn recorded(view: &View, authority: &Authority) -> Vec<Note> {
     let role = begun(view, authority).into_iter().chain(ended(view, authority));
-    role.chain(fences(view, authority)).collect()
+    role.chain(fences(view, authority))
+        .chain(by_request(view, authority))
+        .collect()
 }
 
 /// A failover begins, once for each.
@@ -117,6 +119,27 @@ fn fences(view: &View, authority: &Authority) -> Vec<Note> {
         action: "Fence",
         message: format!("{} (epoch {}) is fenced, or gone", fence.name, fence.epoch),
     });
+    came.chain(went).collect()
+}
+
+/// Pods that a person took out of service, or let go.
+fn by_request(view: &View, authority: &Authority) -> Vec<Note> {
+    let (old, new) = (&view.authority.fenced, &authority.fenced);
+    let note = |reason, message| Note {
+        warning: false,
+        reason,
+        action: "Fence",
+        message,
+    };
+    let came = new.iter().filter(|f| !old.contains(f));
+    let came = came.map(|f| {
+        note(
+            "Fenced",
+            format!("{} is out of service by request {}", f.name, f.request),
+        )
+    });
+    let went = old.iter().filter(|f| !new.contains(f));
+    let went = went.map(|f| note("Unfenced", format!("{} may have a role again", f.name)));
     came.chain(went).collect()
 }
 

@@ -79,7 +79,7 @@ fn close(view: &View, master: &Member, facts: &Facts, min: i32, under_way: &Oper
     let vip = objects::vip_names(view, &master.name);
     let led = vip && status::converged(view);
     let hangs = |f: &Facts| f.loading.is_some() || sync::linked(f) || !continues(f, facts);
-    let leaves = |m: &Member| m.pod.as_ref().is_none_or(|p| p.deleting);
+    let leaves = |m: &Member| view.is_fenced(&m.name) || m.pod.as_ref().is_none_or(|p| p.deleting);
     let settled = led && view.others().all(|m| leaves(m) || m.facts().is_none_or(hangs));
     let armed = view
         .observed

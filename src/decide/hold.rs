@@ -13,6 +13,13 @@ pub enum Hold {
     Paused,
     /// The set is being deleted.
     Deleting,
+    /// A person fenced the recorded master.
+    Fenced {
+        /// The master.
+        pod: String,
+        /// Fenced pods that do not answer.
+        silent: Vec<String>,
+    },
     /// Pods are not there yet.
     WaitsForPods {
         /// The pod waited for, with what it does.
@@ -166,6 +173,7 @@ impl Hold {
             | Self::NeverByPolicy { .. }
             | Self::OnlyUnelectable { .. }
             | Self::StatusBehind { .. }
+            | Self::Fenced { .. }
             | Self::VersionUnsupported { .. } => true,
             Self::Paused
             | Self::Deleting
@@ -190,6 +198,16 @@ impl fmt::Display for Hold {
         match self {
             Self::Paused => f.write_str("spec.paused is true: nothing is done"),
             Self::Deleting => f.write_str("the set is being deleted"),
+            Self::Fenced { pod, silent } if silent.is_empty() => write!(
+                f,
+                "{pod} is fenced by request: nobody takes writes until it is let go by the annotation unfence"
+            ),
+            Self::Fenced { pod, silent } => write!(
+                f,
+                "{pod} is fenced by request, and is not to take writes until it is let go by the annotation unfence; not \
+                 reached yet: {}",
+                silent.join(", ")
+            ),
             Self::WaitsForPods { pod, why } => write!(f, "waits for {pod}: {why}"),
             Self::Loading { pod, percent } => write!(f, "{pod} loads its data, {percent} %"),
             Self::PrefersLower { pod, until } => {

@@ -92,6 +92,9 @@ fn cut_off(view: &View, member: &Member) -> Option<Step> {
 
 /// The role as the label has it. A pod that is silent keeps what it had: the label is no authority.
 pub(super) fn role(view: &View, member: &Member, state: MemberState) -> Role {
+    if view.is_fenced(&member.name) {
+        return Role::Fenced;
+    }
     let had = member.pod.as_ref().and_then(|p| p.role.as_deref());
     let kept = [Role::Master, Role::Replica, Role::Fenced]
         .into_iter()

@@ -14,6 +14,7 @@ mod emptiness;
 mod events;
 mod failover;
 mod fate;
+mod fenced;
 mod fences;
 mod founding;
 mod handover;

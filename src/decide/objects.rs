@@ -102,7 +102,7 @@ fn app_password(view: &View, wanted: &mut Wanted) -> Option<String> {
     acl::hash_of(&credentials.acl, &view.cluster.spec.auth.username)
 }
 
-/// The VIP's pod: the recorded master, but nobody before a new set's first master takes writes.
+/// The VIP's pod: the recorded master, but nobody before a new set's first master takes writes, or while it is fenced.
 pub(super) fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
     let status = &view.observed.status;
     let founding = status
@@ -112,7 +112,8 @@ pub(super) fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
     if founding && view.serving().is_none() {
         return None;
     }
-    status.master.as_ref().map(|m| m.name.as_str())
+    let master = status.master.as_ref().map(|m| m.name.as_str());
+    master.filter(|name| !view.is_fenced(name))
 }
 
 /// Whether the VIP as it stands in the cluster names a pod in the epoch of now.

@@ -59,6 +59,7 @@ pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: O
         master: Some(identity),
         operation: Some(operation),
         pending_fences: before.pending_fences.clone(),
+        fenced: before.fenced.clone(),
         failovers: before.failovers.clone(),
     };
     Roles::steps(vec![Step::Record {

@@ -96,6 +96,7 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
             continue;
         };
         match list.iter_mut().find(|e| e.volume == identity.volume) {
+            None if view.is_fenced(&member.name) => {}
             None => {
                 why.push(format!("{} enters", member.name));
                 list.push(learner(identity));
@@ -206,7 +207,8 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     let mut running = view.others().filter(|m| takes_full(view, m, master, facts)).count();
     let mut steps = Vec::new();
     // Whoever could not attach for long is tried again, after the others: it must not keep them waiting.
-    let (overdue, others): (Vec<_>, Vec<_>) = view.others().filter(|m| view.wanted(m)).partition(|m| overdue(view, m));
+    let wanted = view.others().filter(|m| view.wanted(m) && !view.is_fenced(&m.name));
+    let (overdue, others): (Vec<_>, Vec<_>) = wanted.partition(|m| overdue(view, m));
     let mut waits = !overdue.is_empty() || awaits_a_look(view);
     for child in others.into_iter().chain(overdue) {
         let Some(child_facts) = child.facts() else { continue };
@@ -260,7 +262,7 @@ fn younger_looks(view: &View, master: &Facts) -> Vec<Step> {
 /// Whether somebody is to vote or to leave as soon as a look at a replica is younger than the one at the master. No event
 /// tells of that.
 fn awaits_a_look(view: &View) -> bool {
-    let unsettled = |e: &Elector| e.learner || !is_known(view, e) || is_dead(view, e);
+    let unsettled = |e: &Elector| e.learner || !is_known(view, e) || is_dead(view, e) || view.is_fenced(&e.name);
     let unsettled = view.authority.electors.iter().any(unsettled);
     unsettled && view.others().filter_map(Member::facts).any(sync::linked)
 }

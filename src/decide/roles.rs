@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::hold::Hold;
 use super::view::{View, supported};
 use super::{
-    failover, fate, fences, founding, links, operation, quorum, replicas, requests, scale, switchover, update,
+    failover, fate, fenced, fences, founding, links, operation, quorum, replicas, requests, scale, switchover, update,
 };
 use crate::model::observed::Member;
 use crate::model::plan::Step;
@@ -87,6 +87,9 @@ fn by_urgency(view: &View, due: &[&Member]) -> Roles {
     if !fences.is_empty() {
         return Roles::waiting(fences);
     }
+    if let Some(roles) = requests::at_any_time(view).or_else(|| fenced::stands_still(view)) {
+        return roles;
+    }
     match (&view.authority.master, &view.authority.operation) {
         (None, _) => founding::decide(view),
         (Some(_), Some(under_way)) if switchover::is_intent(view, under_way) => switchover::proceed(view, under_way),
@@ -113,7 +116,13 @@ fn maintain(view: &View, due: &[&Member]) -> Roles {
         return requested;
     }
     let mut waits = false;
-    for question in [replicas::decide, quorum::decide, scale::decide, links::decide] {
+    for question in [
+        fenced::decide,
+        replicas::decide,
+        quorum::decide,
+        scale::decide,
+        links::decide,
+    ] {
         let answer = question(view, master, facts, min);
         if !answer.steps.is_empty() {
             return answer;
@@ -129,7 +138,10 @@ fn maintain(view: &View, due: &[&Member]) -> Roles {
 
 /// The recorded master does not serve: somebody takes over, or its own data is awaited.
 fn not_serving(view: &View) -> Roles {
-    let roles = failover::decide(view).unwrap_or_else(|| operation::grant_again(view));
+    let mut roles = failover::decide(view).unwrap_or_else(|| operation::grant_again(view));
+    if roles.steps.is_empty() {
+        roles.steps = fenced::detach_all(view);
+    }
     let silent_at = fate::silent_at(view).filter(|at| *at > view.now);
     Roles {
         wake: roles.wake.or(silent_at),

@@ -22,6 +22,19 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
     let Some(victim) = victim(view) else {
         return Roles::default();
     };
+    let Some(volume) = victim.claim.as_ref().map(|c| c.uid.as_str()) else {
+        return Roles::default();
+    };
+    let parting = part(view, victim, master, facts, "it is scaled away");
+    let is_elector = view.authority.electors.iter().any(|e| e.volume == volume);
+    Roles {
+        waits: parting.waits || !is_elector,
+        ..parting
+    }
+}
+
+/// A pod is locked out, detached, and leaves the electors when it may.
+pub(super) fn part(view: &View, victim: &Member, master: &Member, facts: &Facts, why: &str) -> Roles {
     let Some(parent) = target(master) else {
         return Roles::default();
     };
@@ -42,10 +55,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
         return Roles::default();
     };
     let Some(entry) = view.authority.electors.iter().find(|e| e.volume == volume) else {
-        return Roles {
-            waits: true,
-            ..Roles::default()
-        };
+        return Roles::default();
     };
     if !may_leave(view, &view.authority.electors, entry, facts) {
         return Roles {
@@ -66,7 +76,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
     };
     Roles::steps(vec![Step::Record {
         authority,
-        why: format!("electors: {} leaves, it is scaled away", victim.name),
+        why: format!("electors: {} leaves, {why}", victim.name),
     }])
 }
 

@@ -191,6 +191,7 @@ fn same_observation(old: &RedisReplicaSetStatus, new: &RedisReplicaSetStatus) ->
     old.histories = Vec::new();
     old.operation = None;
     old.pending_fences = Vec::new();
+    old.fenced = Vec::new();
     old.failovers = Vec::new();
     old == *new
 }

@@ -20,8 +20,23 @@ pub(super) fn linked(facts: &Facts) -> bool {
     facts.replica_link().is_some_and(|link| link.up && !link.syncing)
 }
 
-/// What a member is doing.
+/// What a member is doing. Whoever a person took out of service serves nobody, whatever it still follows.
 pub(super) fn state(view: &View, member: &Member) -> MemberState {
+    match seen_state(view, member) {
+        MemberState::Syncing
+        | MemberState::Lagging
+        | MemberState::InSync
+        | MemberState::LinkDown
+        | MemberState::Serving
+            if view.is_fenced(&member.name) =>
+        {
+            MemberState::Fenced
+        }
+        state => state,
+    }
+}
+
+fn seen_state(view: &View, member: &Member) -> MemberState {
     let Some(pod) = &member.pod else {
         return MemberState::Gone;
     };

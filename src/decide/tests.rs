@@ -7,6 +7,7 @@
 mod check;
 mod events;
 mod failover;
+mod fence;
 mod founding;
 mod losses;
 mod numbers;

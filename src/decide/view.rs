@@ -120,6 +120,11 @@ impl<'a> View<'a> {
             && facts.offset >= master.offset
     }
 
+    /// Whether a person took this pod out of service.
+    pub fn is_fenced(&self, pod: &str) -> bool {
+        self.authority.fenced.iter().any(|f| f.name == pod)
+    }
+
     /// A live object of ours.
     pub fn ours(&self, kind: &'static str, name: &str) -> Option<&'a serde_json::Value> {
         match self.observed.objects.get(&ObjectId {

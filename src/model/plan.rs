@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::observed::ObjectId;
 use crate::api::status::{
-    Elector, FailoverReport, History, Identity, Operation, PendingFence, Quorum, RedisReplicaSetStatus, Role,
+    Elector, FailoverReport, Fenced, History, Identity, Operation, PendingFence, Quorum, RedisReplicaSetStatus, Role,
 };
 use crate::names::manager;
 
@@ -270,6 +270,8 @@ pub struct Authority {
     pub operation: Option<Operation>,
     /// Former masters that are still to be fenced.
     pub pending_fences: Vec<PendingFence>,
+    /// Pods that a person took out of service.
+    pub fenced: Vec<Fenced>,
     /// Reports, newest first.
     pub failovers: Vec<FailoverReport>,
 }
@@ -284,6 +286,7 @@ impl From<&RedisReplicaSetStatus> for Authority {
             histories: status.histories.clone(),
             operation: status.operation.clone(),
             pending_fences: status.pending_fences.clone(),
+            fenced: status.fenced.clone(),
             failovers: status.failovers.clone(),
         }
     }

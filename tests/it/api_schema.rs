@@ -207,6 +207,7 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
         "operation": {"kind": "Grant", "from": "cache-1", "to": "cache-0", "epoch": 1, "reason": "Restarted",
             "requestId": "cache-0@1", "startedAt": micro, "verdict": verdict},
         "pendingFences": [{"name": "cache-1", "uid": "u", "epoch": 1, "since": time}],
+        "fenced": [{"name": "cache-2", "request": "cache-2@1", "since": time}],
         "failovers": [report],
         "requests": [{"name": "switchover", "value": "any@1", "outcome": "Done", "reason": "", "message": "m", "at": time}],
         "highWaterMark": {"epoch": 1, "replid": "a", "offset": 1, "keys": 1, "at": time},

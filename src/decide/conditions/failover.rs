@@ -56,6 +56,7 @@ fn reason(hold: &Hold) -> Option<Reason> {
         Hold::Empty { .. } => Some(Reason::Empty),
         Hold::LineageUnknown(_) => Some(Reason::LineageUnknown),
         Hold::DataLost { .. } => Some(Reason::DataLost),
+        Hold::Fenced { .. } => Some(Reason::Fenced),
         Hold::Paused
         | Hold::Deleting
         | Hold::WaitsForPods { .. }

@@ -51,6 +51,15 @@ pub(super) fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
             ),
         );
     }
+    if let Some(fenced) = view.authority.fenced.first() {
+        return no(
+            Reason::Fenced,
+            format!(
+                "{ready} of {wanted} in sync; {} is fenced by request since {:.0}",
+                fenced.name, fenced.since.0
+            ),
+        );
+    }
     if ready < wanted {
         return no(Reason::Syncing, format!("{ready} of {wanted} in sync"));
     }

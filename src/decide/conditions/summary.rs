@@ -49,6 +49,7 @@ pub(super) fn available(view: &View, roles: &Roles) -> Verdict {
     match &roles.hold {
         Some(hold @ Hold::DataLost { .. }) => no(Reason::DataLost, hold.to_string()),
         Some(hold @ Hold::Loading { .. }) => no(Reason::Loading, hold.to_string()),
+        Some(hold @ Hold::Fenced { .. }) => no(Reason::Fenced, hold.to_string()),
         Some(hold) if is_about_silence(hold) => no(Reason::MasterUnreachable, hold.to_string()),
         Some(hold) => no(Reason::NoMaster, hold.to_string()),
         None => no(
@@ -75,6 +76,7 @@ fn is_about_silence(hold: &Hold) -> bool {
         | Hold::FenceWait { .. } => true,
         Hold::Paused
         | Hold::Deleting
+        | Hold::Fenced { .. }
         | Hold::WaitsForPods { .. }
         | Hold::Loading { .. }
         | Hold::PrefersLower { .. }

@@ -4,6 +4,7 @@
 //! module of its own, with an entry in [`kinds`]; what all have in common is here.
 
 pub(super) mod approve;
+mod fence;
 pub(super) mod restart;
 mod switchover;
 
@@ -37,7 +38,8 @@ type Answer = (Outcome, &'static str, String);
 
 /// Every kind, in the order in which status lists them when they come together.
 fn kinds() -> impl Iterator<Item = Kind> {
-    switchover::KINDS.into_iter().chain([restart::KIND, approve::KIND])
+    let others = [restart::KIND, approve::KIND];
+    switchover::KINDS.into_iter().chain(fence::KINDS).chain(others)
 }
 
 /// Begins what was asked for and can be done now, while the master serves.
@@ -46,6 +48,14 @@ pub(super) fn decide(view: &View, master: &Facts) -> Option<Roles> {
         return None;
     }
     switchover::decide(view, master)
+}
+
+/// Begins what was asked for and needs no master that serves.
+pub(super) fn at_any_time(view: &View) -> Option<Roles> {
+    if is_copied(view) || !view.may_act() {
+        return None;
+    }
+    fence::decide(view)
 }
 
 /// The requests with their outcomes, as status should have them.

@@ -8,7 +8,7 @@ use super::world::redis::Role;
 use super::world::{Event, Reach, World};
 
 /// The story ends the same whichever step the operator dies at.
-fn whenever_the_operator_dies(replicas: i32, tell: impl Fn(&mut World)) {
+pub fn whenever_the_operator_dies(replicas: i32, tell: impl Fn(&mut World)) {
     for after in 0..24 {
         let mut world = story(replicas);
         world.crash_after = Some(after);

@@ -49,6 +49,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => Just(Event::WriteToAll),
         2 => pod().prop_map(|pod| Event::ForceDelete { pod }),
         2 => (pod(), any::<bool>()).prop_map(|(pod, slow)| Event::Slow { pod, slow }),
+        2 => proptest::option::weighted(0.8, pod()).prop_map(|pod| Event::Ask { name: "fence", pod }),
+        1 => proptest::option::weighted(0.5, pod()).prop_map(|pod| Event::Ask { name: "unfence", pod }),
     ]
 }
 
@@ -72,6 +74,7 @@ fn seconds(most: usize) -> impl Strategy<Value = Vec<Vec<Event>>> {
 /// Everything outside is well again.
 pub fn heal(world: &mut World) {
     (world.cluster.spec.paused, world.crash_after) = (false, None);
+    world.requests.remove("fence");
     world.heal();
 }
 
@@ -84,6 +87,9 @@ fn run_for(rest: usize, mut world: World, seconds: &[Vec<Event>]) -> World {
     seconds.iter().for_each(|events| live(&mut world, events));
     heal(&mut world);
     for _ in 0..rest {
+        if !world.status.fenced.is_empty() {
+            world.ask("unfence", None);
+        }
         live(&mut world, &[]);
         if at_rest(&world) {
             break;

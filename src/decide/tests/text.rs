@@ -12,7 +12,7 @@ use k8s_openapi::jiff::SignedDuration;
 use super::world::redis::{Link, Role};
 use super::world::{Pod, Reach, SET, World};
 use crate::api::status::{
-    Elector, HighWaterMark, History, Identity, Operation, OperationKind, OperationReason, Quorum,
+    Elector, Fenced, HighWaterMark, History, Identity, Operation, OperationKind, OperationReason, Quorum,
 };
 use crate::model::observed::{AppSecret, Trouble};
 use crate::names;
@@ -71,7 +71,7 @@ pub fn world(text: &str) -> World {
         .map(|part| {
             let (ordinal, words) = part.split_once(' ').unwrap_or((part, ""));
             let known = "nopod noclaim fenced armed bare stray attached syncing linkdown loading keys same offset silent \
-                 rejected reset dead pending deleting age mark old newvolume newpod learner out version user notes";
+                 rejected reset dead pending deleting age mark old newvolume newpod learner out aside version user notes";
             (ordinal.parse().unwrap(), Words::of(words).only(known))
         })
         .collect();
@@ -95,6 +95,14 @@ pub fn world(text: &str) -> World {
 }
 
 fn status(world: &mut World, set: &Words, master: Option<usize>, members: &[(usize, Words)]) {
+    let aside = members.iter().filter(|(_, words)| words.has("aside"));
+    world.status.fenced = aside
+        .map(|(ordinal, _)| Fenced {
+            name: names::pod(SET, *ordinal as u32),
+            request: "r".into(),
+            since: Time(world.now),
+        })
+        .collect();
     let identity = |ordinal: usize| Identity {
         name: names::pod(SET, ordinal as u32),
         uid: format!("p{ordinal}"),

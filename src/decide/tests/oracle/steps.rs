@@ -9,6 +9,9 @@ use crate::names;
 
 /// A step that is about to be done.
 pub fn step(world: &World, step: &Step) {
+    if let Step::Bare { to } | Step::Arm { to, .. } | Step::Attach { child: to, .. } = step {
+        assert!(!is_fenced(world, &to.name), "S11: a fenced pod gets a role: {step:?}");
+    }
     match step {
         Step::Record { authority, why } => record(world, authority, why),
         Step::Bare { to } | Step::Arm { to, .. } => promotion(world, to, step),
@@ -16,6 +19,7 @@ pub fn step(world: &World, step: &Step) {
         Step::Fence { to } => {
             let intended = |o: &Operation| o.kind == OperationKind::Switchover && Some(o.epoch) > world.status.epoch;
             let planned = world.status.operation.as_ref().is_some_and(intended);
+            let planned = planned || is_fenced(world, &to.name);
             assert!(planned || !is_recorded(world, to), "S8: the recorded master is fenced");
         }
         Step::LockOut { parent, child } => {
@@ -42,6 +46,10 @@ pub fn step(world: &World, step: &Step) {
 
 fn is_recorded(world: &World, to: &Target) -> bool {
     world.status.master.as_ref().is_some_and(|m| m.uid == to.uid)
+}
+
+fn is_fenced(world: &World, pod: &str) -> bool {
+    world.status.fenced.iter().any(|f| f.name == pod)
 }
 
 fn record(world: &World, new: &Authority, why: &str) {

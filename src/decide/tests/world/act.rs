@@ -98,13 +98,14 @@ impl World {
             histories,
             operation,
             pending_fences,
+            fenced,
             failovers,
         } = authority.clone();
         let granted = operation.as_ref().is_some_and(|o| !o.kind.is_handover()) && Some(epoch) > self.status.epoch;
         let status = &mut self.status;
         (status.epoch, status.master, status.electors) = (Some(epoch), master, electors);
         (status.quorum, status.histories, status.operation) = (quorum, histories, operation);
-        (status.pending_fences, status.failovers) = (pending_fences, failovers);
+        (status.pending_fences, status.fenced, status.failovers) = (pending_fences, fenced, failovers);
         // A file that lost its tail is the source of last resort.
         let data = self.master().and_then(|o| self.redis(o)).map(|r| r.data.clone());
         if let Some(data) = data.filter(|_| granted && self.files_lost) {
@@ -118,7 +119,7 @@ impl World {
         let status = &mut self.status;
         (status.epoch, status.master, status.electors) = (old.epoch, old.master, old.electors);
         (status.quorum, status.histories, status.operation) = (old.quorum, old.histories, old.operation);
-        (status.pending_fences, status.failovers) = (old.pending_fences, old.failovers);
+        (status.pending_fences, status.fenced, status.failovers) = (old.pending_fences, old.fenced, old.failovers);
     }
 
     fn named(&mut self, name: &str, uid: &str) -> Result<&mut super::Pod, Failed> {

@@ -37,6 +37,8 @@ pub enum Event {
     Scale { replicas: i32 },
     /// A person pauses the set, or ends that.
     Pause { paused: bool },
+    /// A person asks by annotation for a pod, or for all.
+    Ask { name: &'static str, pod: Option<usize> },
     /// The probe of a pod is slow: what it saw before stands for one more pass.
     SlowProbe { pod: usize },
 }
@@ -90,7 +92,15 @@ impl World {
                 self.cluster.generation += 1;
             }
             Event::Pause { paused } => self.cluster.spec.paused = paused,
+            Event::Ask { name, pod } => self.ask(name, pod),
         }
+    }
+
+    /// A request that was never made before.
+    pub fn ask(&mut self, name: &str, pod: Option<usize>) {
+        let whom = pod.map_or("*".to_owned(), |pod| names::pod(SET, pod as u32));
+        let value = format!("{whom}@{}", self.fresh("id"));
+        self.requests.insert(name.to_owned(), value);
     }
 
     /// The pod ends in good order after its preStop hook; a new one follows.
