@@ -167,21 +167,13 @@ fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: Operat
     }
     let intended = view.authority.operation.as_ref().is_some_and(|o| o.to.is_empty());
     if !intended {
-        return Roles::steps(vec![intent(view, reason, witnesses)]);
+        return Roles::steps(vec![intent(view, reason, witnesses, None)]);
     }
     let detach = detach(view);
     if !detach.is_empty() {
         return Roles::waiting(detach);
     }
-    let fenced = view
-        .others()
-        .filter_map(Member::facts)
-        .filter(|f| f.state() == RoleState::Fenced);
-    let last = fenced
-        .map(|f| view.observed.detached.get(&f.run_id).copied().unwrap_or(view.now))
-        .max()
-        .unwrap_or(view.now);
-    let until = last + fate::self_fence(view);
+    let until = last_detached(view) + fate::self_fence(view);
     if view.now < until {
         let pod = view
             .authority
@@ -205,6 +197,18 @@ fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: Operat
     }
 }
 
+/// When the last replica was detached, as far as they answer.
+pub(super) fn last_detached(view: &View) -> Timestamp {
+    let fenced = view
+        .others()
+        .filter_map(Member::facts)
+        .filter(|f| f.state() == RoleState::Fenced);
+    fenced
+        .map(|f| view.observed.detached.get(&f.run_id).copied().unwrap_or(view.now))
+        .max()
+        .unwrap_or(view.now)
+}
+
 /// Whether a replica takes in the recorded master's stream, as far as can be told. One that was not attached to it yet
 /// follows the master before: its link says nothing about this one, and does not go down with it.
 fn may_follow_master(view: &View, facts: &Facts) -> bool {
@@ -218,7 +222,7 @@ fn may_follow_master(view: &View, facts: &Facts) -> bool {
 }
 
 /// Detaches whoever follows somebody, or is a master of its own that nobody named.
-fn detach(view: &View) -> Vec<Step> {
+pub(super) fn detach(view: &View) -> Vec<Step> {
     let loose = |f: &Facts| f.loading.is_none() && matches!(f.state(), RoleState::Attached { .. } | RoleState::Bare);
     view.others()
         .filter(|m| m.facts().is_some_and(loose))
@@ -253,7 +257,8 @@ fn cooling(view: &View) -> Option<(Timestamp, Timestamp)> {
     (view.now < until).then_some((last, until))
 }
 
-fn intent(view: &View, reason: OperationReason, witnesses: Witnesses) -> Step {
+/// Records that the master is to be replaced; who takes over is chosen later.
+pub(super) fn intent(view: &View, reason: OperationReason, witnesses: Witnesses, request_id: Option<&str>) -> Step {
     let from = view.authority.master.as_ref().map(|m| m.name.clone());
     let authority = Authority {
         operation: Some(Operation {
@@ -262,7 +267,7 @@ fn intent(view: &View, reason: OperationReason, witnesses: Witnesses) -> Step {
             to: String::new(),
             epoch: view.authority.epoch.saturating_add(1),
             reason,
-            request_id: None,
+            request_id: request_id.map(str::to_owned),
             started_at: MicroTime(view.now),
             verdict: Some(crate::api::status::Verdict {
                 witnesses,
@@ -320,7 +325,7 @@ fn choose(
 }
 
 /// The old master, to be fenced as soon as it answers. The schema's 16 are more than a set can lose between two fences.
-fn pending_fence(view: &View) -> Option<PendingFence> {
+pub(super) fn pending_fence(view: &View) -> Option<PendingFence> {
     let old = view.authority.master.as_ref()?;
     Some(PendingFence {
         name: old.name.clone(),

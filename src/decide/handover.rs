@@ -8,7 +8,7 @@ use super::operation::{arm, grant_again, is_recorded_process, new_lineage, with_
 use super::replicas::{self, continues};
 use super::roles::Roles;
 use super::view::{View, target};
-use super::{failover, lineage, links, objects, report, status, sync};
+use super::{failover, lineage, links, objects, report, status, sync, takeover};
 use crate::api::status::Operation;
 use crate::model::observed::{Mark, Member};
 use crate::model::plan::{Authority, Step};
@@ -53,7 +53,7 @@ pub(super) fn promote(view: &View, under_way: &Operation) -> Roles {
             roles
         }
         // Another process than the one that was chosen: it has what its file has.
-        RoleState::Fenced if lineage::position(view, facts).is_none() => {
+        RoleState::Fenced if lineage::position(view, facts).is_none() && !takeover::is_named(under_way) => {
             failover::decide(view).unwrap_or_else(|| grant_again(view))
         }
         RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {

@@ -218,12 +218,16 @@ impl fmt::Display for Hold {
             }
             Self::LineageUnknown(why) => f.write_str(why),
             Self::Empty { pod, keys, epoch } => {
-                write!(f, "{pod} has no data, the set had {keys} keys at epoch {epoch}")
+                write!(
+                    f,
+                    "{pod} has no data, the set had {keys} keys at epoch {epoch}: bring the data back, or annotate \
+                     accept-data-loss={epoch} to go on with the best there is"
+                )
             }
             Self::DataLost { volumes, keys, epoch } => write!(
                 f,
-                "all {volumes} volumes are empty, {keys} keys were last seen at epoch {epoch}: restore a volume, or \
-                 delete the set and make a new one"
+                "all {volumes} volumes are empty, {keys} keys were last seen at epoch {epoch}: restore a volume, or annotate \
+                 accept-data-loss={epoch} to begin empty"
             ),
             Self::MasterSilent { pod, since, error } => {
                 write!(f, "{pod} is silent since {since:.0} ({error}); its data is awaited")

@@ -37,6 +37,7 @@ mod settings;
 mod status;
 mod switchover;
 mod sync;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod update;

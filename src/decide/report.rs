@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 
 use super::view::View;
-use super::{fate, operation, replicas};
+use super::{fate, operation, replicas, takeover};
 use crate::api::status::{
     FailoverReport, FenceState, Operation, OperationKind, Phases, Point, Positions, Proof, Resyncs, Verdict, Witnesses,
 };
@@ -118,12 +118,15 @@ fn of(view: &View, under_way: &Operation, master: &Facts) -> FailoverReport {
         }
     };
     let phases = phases(view, under_way);
+    let lost = match takeover::is_named(under_way) {
+        true => takeover::loss(view, &verdict),
+        false => loss(verdict.max_lost_bytes),
+    };
     let message = format!(
-        "{from} {}; {} took over in epoch {}, {}, {} ms",
+        "{from} {}; {} took over in epoch {}, {lost}, {} ms",
         what_happened(under_way, &verdict),
         under_way.to,
         under_way.epoch,
-        loss(verdict.max_lost_bytes),
         phases.total
     );
     FailoverReport {

@@ -90,7 +90,7 @@ fn by_urgency(view: &View, due: &[&Member]) -> Roles {
     if let Some(roles) = requests::at_any_time(view).or_else(|| fenced::stands_still(view)) {
         return roles;
     }
-    match (&view.authority.master, &view.authority.operation) {
+    let roles = match (&view.authority.master, &view.authority.operation) {
         (None, _) => founding::decide(view),
         (Some(_), Some(under_way)) if switchover::is_intent(view, under_way) => switchover::proceed(view, under_way),
         (Some(_), Some(under_way)) if under_way.to.is_empty() => {
@@ -98,7 +98,8 @@ fn by_urgency(view: &View, due: &[&Member]) -> Roles {
         }
         (Some(_), Some(under_way)) => operation::proceed(view, under_way),
         (Some(_), None) => maintain(view, due),
-    }
+    };
+    requests::over(view, &roles).unwrap_or(roles)
 }
 
 /// The recorded master serves: its replicas, the numbers in force, and the number of pods, in this order.

@@ -54,7 +54,7 @@ pub(super) fn status(
             name: wanted.binding.clone(),
         }),
         members,
-        requests: requests::outcomes(view),
+        requests: requests::outcomes(view, roles.hold.as_ref()),
         update: Some(roll.status()),
         config: Some(ConfigStatus {
             applied_revision: wanted.config_revision.clone(),

@@ -8,6 +8,7 @@ mod check;
 mod events;
 mod failover;
 mod fence;
+mod force;
 mod founding;
 mod losses;
 mod numbers;

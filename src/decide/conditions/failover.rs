@@ -7,6 +7,7 @@ use crate::api::status::OperationKind;
 use crate::api::{ConditionType, Reason};
 use crate::decide::election;
 use crate::decide::hold::Hold;
+use crate::decide::requests;
 use crate::decide::roles::Roles;
 use crate::decide::view::View;
 use crate::model::plan::Note;
@@ -19,8 +20,10 @@ pub(super) fn blocked(view: &View, roles: &Roles) -> Verdict {
     if view.cluster.spec.paused {
         return yes(Reason::Paused, "spec.paused is true");
     }
+    let advice = roles.hold.as_ref().and_then(|hold| requests::advice(view, hold));
+    let advice = advice.map_or(String::new(), |advice| format!("; {advice}"));
     if let Some((reason, hold)) = roles.hold.as_ref().and_then(|hold| Some((reason(hold)?, hold))) {
-        return yes(reason, hold.to_string());
+        return yes(reason, format!("{hold}{advice}"));
     }
     let prospect = election::prospect(view);
     let numbers = prospect.positions();
@@ -36,7 +39,7 @@ pub(super) fn blocked(view: &View, roles: &Roles) -> Verdict {
             ),
         );
     }
-    yes(Reason::PositionsMissing, prospect.hold().to_string())
+    yes(Reason::PositionsMissing, format!("{}{advice}", prospect.hold()))
 }
 
 /// The reason of a refusal, if it is one of a failover.

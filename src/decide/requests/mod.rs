@@ -3,13 +3,16 @@
 //! A value is new while status has no answer to it. Taking the annotation away undoes nothing. Each kind of request is a
 //! module of its own, with an entry in [`kinds`]; what all have in common is here.
 
+mod accept;
 pub(super) mod approve;
 mod fence;
+mod force;
 pub(super) mod restart;
 mod switchover;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::hold::Hold;
 use super::roles::Roles;
 use super::view::View;
 use crate::api::status::{Outcome, Request};
@@ -29,6 +32,19 @@ struct Kind {
     /// What is new about it.
     news: for<'a> fn(&View<'a>) -> Option<News<'a>>,
 }
+
+/// A kind of request that is made against a refusal.
+struct Against {
+    /// Name of the annotation, without our prefix.
+    name: &'static str,
+    /// What an event about it calls the action.
+    action: &'static str,
+    /// What is new about it, with the refusal if there is one.
+    news: for<'a> fn(&View<'a>, Option<&Hold>) -> Option<News<'a>>,
+}
+
+/// Every kind against refusals.
+const AGAINST: [Against; 2] = [force::KIND, accept::KIND];
 
 /// A value and its new answer.
 type News<'a> = (&'a str, Answer);
@@ -50,6 +66,20 @@ pub(super) fn decide(view: &View, master: &Facts) -> Option<Roles> {
     switchover::decide(view, master)
 }
 
+/// What a person asked for against a refusal, if this is one and nothing else is to be done.
+pub(super) fn over(view: &View, roles: &Roles) -> Option<Roles> {
+    let hold = roles.hold.as_ref().filter(|_| roles.steps.is_empty())?;
+    if is_copied(view) {
+        return None;
+    }
+    force::over(view, hold).or_else(|| accept::over(view, hold))
+}
+
+/// What a person could ask for against a refusal, and what that may cost.
+pub(super) fn advice(view: &View, hold: &Hold) -> Option<String> {
+    force::advice(view, hold)
+}
+
 /// Begins what was asked for and needs no master that serves.
 pub(super) fn at_any_time(view: &View) -> Option<Roles> {
     if is_copied(view) || !view.may_act() {
@@ -59,15 +89,20 @@ pub(super) fn at_any_time(view: &View) -> Option<Roles> {
 }
 
 /// The requests with their outcomes, as status should have them.
-pub(super) fn outcomes(view: &View) -> Vec<Request> {
+pub(super) fn outcomes(view: &View, hold: Option<&Hold>) -> Vec<Request> {
     let mut list = view.observed.status.requests.clone();
+    let stale = |name: &str| {
+        let value = unanswered(view, name).filter(|_| is_copied(view))?;
+        let why = "found on a set without a status, and not done";
+        Some((value, (Outcome::Stale, "", why.to_owned())))
+    };
     for kind in kinds() {
-        let stale = || {
-            let value = unanswered(view, kind.name).filter(|_| is_copied(view))?;
-            let why = "found on a set without a status, and not done";
-            Some((value, (Outcome::Stale, "", why.to_owned())))
-        };
-        if let Some(news) = stale().or_else(|| (kind.news)(view)) {
+        if let Some(news) = stale(kind.name).or_else(|| (kind.news)(view)) {
+            put(view, &mut list, kind.name, news);
+        }
+    }
+    for kind in AGAINST {
+        if let Some(news) = stale(kind.name).or_else(|| (kind.news)(view, hold)) {
             put(view, &mut list, kind.name, news);
         }
     }
@@ -76,9 +111,10 @@ pub(super) fn outcomes(view: &View) -> Vec<Request> {
 
 /// What an event about a request calls the action.
 pub(super) fn action(name: &str) -> &'static str {
-    kinds()
-        .find(|kind| kind.name == name)
-        .map_or("Request", |kind| kind.action)
+    let against = AGAINST.iter().map(|kind| (kind.name, kind.action));
+    let mut all = kinds().map(|kind| (kind.name, kind.action)).chain(against);
+    all.find(|(known, _)| *known == name)
+        .map_or("Request", |(_, action)| action)
 }
 
 /// Whether the set has no status yet: what it carries was asked of another one.

@@ -67,9 +67,10 @@ pub fn state(world: &World) {
     let named = |pod: &Pod| status.master.as_ref().is_some_and(|m| m.uid == pod.uid);
     let armed = || world.processes().filter(|(.., redis)| redis.is_armed());
     // A master without a minimum takes writes for as long as it lives: who deletes its pod by force says that it does not.
-    let vouched = |at: usize, redis: &Redis| at >= GHOSTS && redis.min == 0;
+    // So does who names another by force, until the old one was reached.
+    let vouched = |at: usize, pod: &Pod, redis: &Redis| at >= GHOSTS && redis.min == 0 || world.is_disowned(at, pod);
     let writers: Vec<_> = armed()
-        .filter(|(at, _, redis)| world.takes_writes(*at) && !vouched(*at, redis))
+        .filter(|(at, pod, redis)| world.takes_writes(*at) && !vouched(*at, pod, redis))
         .collect();
     assert!(
         writers.len() <= 1,

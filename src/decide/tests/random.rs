@@ -51,6 +51,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (pod(), any::<bool>()).prop_map(|(pod, slow)| Event::Slow { pod, slow }),
         2 => proptest::option::weighted(0.8, pod()).prop_map(|pod| Event::Ask { name: "fence", pod }),
         1 => proptest::option::weighted(0.5, pod()).prop_map(|pod| Event::Ask { name: "unfence", pod }),
+        3 => pod().prop_map(|pod| Event::Ask { name: "force-failover", pod: Some(pod) }),
+        1 => Just(Event::Ask { name: "accept-data-loss", pod: None }),
     ]
 }
 

@@ -67,6 +67,8 @@ pub struct World {
     /// Whether a process lost what its file had not flushed, or a volume was lost: then a start from a file may lack
     /// confirmed writes.
     pub files_lost: bool,
+    /// Whether a master was ever named by force without proof that the one before is dead.
+    pub forced: bool,
     /// What the operator's process remembers of times.
     pub timeline: Timeline,
     /// When the node proxies last had something to do.
@@ -185,6 +187,7 @@ impl World {
             ends: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             files_lost: false,
+            forced: false,
             timeline: Timeline::default(),
             rerouted: None,
             unpullable: BTreeSet::new(),
@@ -256,6 +259,13 @@ impl World {
         self.slots
             .iter()
             .position(|s| s.claim.as_ref().is_some_and(|c| &c.uid == volume))
+    }
+
+    /// Whether a person said of a process, without proof, that it takes no more writes: another was named in its place by
+    /// force.
+    pub fn is_disowned(&self, at: usize, pod: &Pod) -> bool {
+        let pending = self.status.pending_fences.iter().any(|f| f.uid == pod.uid);
+        self.forced && (pending || at >= GHOSTS)
     }
 
     /// What the operator's own Secret holds once it was made.

@@ -48,6 +48,12 @@ fn is_recorded(world: &World, to: &Target) -> bool {
     world.status.master.as_ref().is_some_and(|m| m.uid == to.uid)
 }
 
+/// Whether a person named who takes over, and so took the responsibility for what is lost.
+fn is_named(under_way: &Operation) -> bool {
+    let of = |id: &str| id.starts_with("force-failover=") || id.starts_with("accept-data-loss=");
+    under_way.request_id.as_deref().is_some_and(of)
+}
+
 fn is_fenced(world: &World, pod: &str) -> bool {
     world.status.fenced.iter().any(|f| f.name == pod)
 }
@@ -74,7 +80,7 @@ fn record(world: &World, new: &Authority, why: &str) {
     if old.master.is_some() && volume(new) != volume(&old) {
         handed_over(world, new, why);
     } else if new.epoch > old.epoch {
-        granted(world);
+        granted(world, new);
     }
     lowering(world, &old, new);
     leaving(world, &old, new);
@@ -102,6 +108,9 @@ fn handed_over(world: &World, new: &Authority, why: &str) {
     let Some(redis) = winner.and_then(|s| s.pod.as_ref()?.redis.as_ref()) else {
         return;
     };
+    if is_named(under_way) {
+        return;
+    }
     let ordinal = names::ordinal(SET, &under_way.to).unwrap() as usize;
     assert!(
         !redis.data.is_empty() || !had_data(world, ordinal),
@@ -120,7 +129,10 @@ fn handed_over(world: &World, new: &Authority, why: &str) {
 }
 
 /// A start from a file may lack writes only if a file was lost.
-fn granted(world: &World) {
+fn granted(world: &World, new: &Authority) {
+    if new.operation.as_ref().is_some_and(is_named) {
+        return;
+    }
     let Some(redis) = world.master().and_then(|o| world.redis(o)).filter(|r| r.loading == 0) else {
         return;
     };

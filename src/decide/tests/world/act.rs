@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::redis::Redis;
 use super::{SET, World};
-use crate::api::status::RedisReplicaSetStatus;
+use crate::api::status::{Operation, OperationKind, Proof, RedisReplicaSetStatus};
 use crate::build::meta;
 use crate::model::observed::{AppSecret, Live};
 use crate::model::plan::{Authority, Object, Step, Target};
@@ -106,9 +106,19 @@ impl World {
         (status.epoch, status.master, status.electors) = (Some(epoch), master, electors);
         (status.quorum, status.histories, status.operation) = (quorum, histories, operation);
         (status.pending_fences, status.fenced, status.failovers) = (pending_fences, fenced, failovers);
+        // A person answers for what is lost by who was named.
+        let named = |o: &Operation| o.request_id.as_ref().is_some_and(|id| id.contains('=')) && !o.to.is_empty();
+        let by_a_person = self
+            .status
+            .operation
+            .as_ref()
+            .filter(|o| named(o) && o.kind == OperationKind::Failover);
+        let unproven = |o: &Operation| o.verdict.as_ref().is_some_and(|v| v.proof == Proof::None);
+        let answered_for = by_a_person.is_some() || granted && self.files_lost;
+        self.forced |= by_a_person.is_some_and(unproven);
         // A file that lost its tail is the source of last resort.
         let data = self.master().and_then(|o| self.redis(o)).map(|r| r.data.clone());
-        if let Some(data) = data.filter(|_| granted && self.files_lost) {
+        if let Some(data) = data.filter(|_| answered_for) {
             self.confirmed.retain(|write| data.contains(write));
         }
     }

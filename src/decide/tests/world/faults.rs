@@ -99,7 +99,12 @@ impl World {
     /// A request that was never made before.
     pub fn ask(&mut self, name: &str, pod: Option<usize>) {
         let whom = pod.map_or("*".to_owned(), |pod| names::pod(SET, pod as u32));
-        let value = format!("{whom}@{}", self.fresh("id"));
+        let epoch = self.status.epoch.unwrap_or(0);
+        let value = match name {
+            "force-failover" => format!("{whom}@{epoch}"),
+            "accept-data-loss" => format!("{epoch}@{}", self.fresh("id")),
+            _ => format!("{whom}@{}", self.fresh("id")),
+        };
         self.requests.insert(name.to_owned(), value);
     }
 

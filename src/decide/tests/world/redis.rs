@@ -188,7 +188,8 @@ impl World {
     /// Writes that as many replicas acknowledged as clients ask for are confirmed.
     fn confirm(&mut self) {
         let wait = self.status.quorum.map_or(0, |q| q.wait as usize);
-        let masters: Vec<_> = self.processes().filter(|(.., r)| r.is_armed() && wait > 0).collect();
+        let is_master = |at: usize, pod: &Pod, r: &Redis| r.is_armed() && wait > 0 && !self.is_disowned(at, pod);
+        let masters: Vec<_> = self.processes().filter(|(at, pod, r)| is_master(*at, pod, r)).collect();
         let mut confirmed = Vec::new();
         for (_, pod, master) in masters {
             let holding = |write: &u32| {

@@ -1,0 +1,158 @@
+//! `force-failover`: POD@EPOCH, as the message of `FailoverBlocked` gives it. A person takes the responsibility for votes
+//! that are missing, for a master that can not be proven dead, and for the policy.
+//!
+//! Not for more: a master that serves, or that its replicas hear, is not replaced; the time in which a silent one fences
+//! itself is waited out; nobody without data takes over from a set that had some.
+
+use super::super::hold::Hold;
+use super::super::roles::Roles;
+use super::super::takeover::{self, FORCE};
+use super::super::view::View;
+use super::{Against, Answer, News, is_letter, parts, refused, running, unanswered};
+use crate::api::status::Outcome;
+use crate::model::observed::Member;
+
+pub(super) const KIND: Against = Against {
+    name: NAME,
+    action: "Failover",
+    news,
+};
+
+const NAME: &str = FORCE;
+
+/// Whether a person's word is enough against this refusal.
+fn yields(hold: &Hold) -> bool {
+    match hold {
+        Hold::PositionsMissing { .. }
+        | Hold::QuorumMissing { .. }
+        | Hold::NeverByPolicy { .. }
+        | Hold::TooFewPods { .. }
+        | Hold::CoolingDown { .. }
+        | Hold::NoCandidate(_)
+        | Hold::BestNotEligible { .. }
+        | Hold::OnlyUnelectable { .. }
+        | Hold::Empty { .. }
+        | Hold::MasterSilent { .. }
+        | Hold::MasterGone { .. }
+        | Hold::WaitsForPods { .. }
+        | Hold::Loading { .. } => true,
+        Hold::Paused
+        | Hold::Deleting
+        | Hold::Fenced { .. }
+        | Hold::PrefersLower { .. }
+        | Hold::LineageUnknown(_)
+        | Hold::DataLost { .. }
+        | Hold::LinkStillUp { .. }
+        | Hold::WitnessesDisagree { .. }
+        | Hold::FenceWait { .. }
+        | Hold::StatusBehind { .. }
+        | Hold::VersionUnsupported { .. } => false,
+    }
+}
+
+fn open<'a>(view: &View<'a>) -> Option<&'a str> {
+    running(view, NAME).or_else(|| unanswered(view, NAME))
+}
+
+/// The pod and the epoch that are named.
+fn named(value: &str) -> Option<(&str, i64)> {
+    let (pod, epoch) = parts(value)?;
+    let good = !pod.is_empty() && pod.chars().all(is_letter);
+    Some((pod, epoch?.parse().ok()?)).filter(|_| good)
+}
+
+/// The pod that is named, if it may be.
+fn target<'a>(view: &View<'a>, value: &str) -> Result<&'a Member, Answer> {
+    let form = "POD@EPOCH, as the message of FailoverBlocked gives it";
+    let (pod, epoch) = named(value).ok_or_else(|| refused("Malformed", form))?;
+    let now = view.authority.epoch;
+    if epoch != now {
+        let why = format!("the set is in epoch {now}: the message of FailoverBlocked names what is possible now");
+        return Err(refused("WrongEpoch", why));
+    }
+    let unfit = |why: String| refused("TargetUnfit", why);
+    let members = &view.observed.members;
+    let member = members.iter().find(|m| m.name == pod);
+    let member = member.ok_or_else(|| unfit(format!("no pod of this set is called {pod}")))?;
+    if view.authority.master.as_ref().is_some_and(|m| m.name == pod) {
+        return Err(unfit(format!(
+            "{pod} is the recorded master: it has its role again when its data is there"
+        )));
+    }
+    if let Some(why) = takeover::unfit(view, member) {
+        return Err(unfit(format!("{pod} {why}")));
+    }
+    let had = view.observed.status.high_water_mark.as_ref().filter(|m| m.keys > 0);
+    if let Some(had) = had.filter(|_| member.facts().is_some_and(|f| f.keys == 0)) {
+        let why = format!(
+            "{pod} has no data, the set had {} keys at epoch {}: that is asked for by accept-data-loss",
+            had.keys, had.epoch
+        );
+        return Err(unfit(why));
+    }
+    Ok(member)
+}
+
+/// Goes on where the rules refuse.
+pub(super) fn over(view: &View, hold: &Hold) -> Option<Roles> {
+    let value = open(view).filter(|_| yields(hold))?;
+    let proof = takeover::proof(view)?;
+    let member = target(view, value).ok()?;
+    let id = takeover::id(NAME, value);
+    Some(takeover::proceed(view, member, member.facts()?, proof, &id))
+}
+
+/// What is new about it.
+fn news<'a>(view: &View<'a>, hold: Option<&Hold>) -> Option<News<'a>> {
+    let value = open(view)?;
+    let id = takeover::id(NAME, value);
+    if let Some(report) = takeover::reported(view, &id) {
+        return Some((value, (Outcome::Done, "", report.message.clone())));
+    }
+    let begun = running(view, NAME).is_some();
+    let under_way = view.authority.operation.as_ref();
+    if under_way.is_some_and(|o| o.request_id.as_deref() == Some(&id)) {
+        let message = "the pods that answer are detached, then the one that was named takes over";
+        return (!begun).then(|| (value, (Outcome::Running, "", message.to_owned())));
+    }
+    if begun {
+        let why = "it was begun, and another change of the master came first: look at status.master";
+        return Some((value, refused("GivenUp", why)));
+    }
+    let answer = match target(view, value) {
+        Err(answer) => answer,
+        Ok(_) if view.serving().is_some() => {
+            let why = "the master serves: a switchover loses nothing";
+            refused("MasterServes", why)
+        }
+        Ok(_) => match hold.filter(|hold| !yields(hold) && !matches!(hold, Hold::FenceWait { .. })) {
+            Some(hold) => refused("NotOverridable", format!("no request helps here: {hold}")),
+            None => return None,
+        },
+    };
+    Some((value, answer))
+}
+
+/// What a person could ask for against a refusal, and what that may cost.
+pub(super) fn advice(view: &View, hold: &Hold) -> Option<String> {
+    if !yields(hold)
+        || takeover::proof(view).is_none()
+        || view.authority.operation.as_ref().is_some_and(takeover::is_named)
+    {
+        return None;
+    }
+    let epoch = view.authority.epoch;
+    let may = |m: &&Member| target(view, &format!("{}@{epoch}", m.name)).is_ok();
+    let best = view
+        .others()
+        .filter(may)
+        .max_by_key(|m| (takeover::worth(view, m), std::cmp::Reverse(m.ordinal)))?;
+    let cost = match takeover::worth(view, best) {
+        (Some(position), ..) => format!("what was written after offset {}", position.offset),
+        (None, _, keys) => format!("all but the {keys} keys of its file, of unknown age"),
+    };
+    Some(format!(
+        "if the old master is known to be off, annotate {NAME}={}@{epoch} (may lose {cost})",
+        best.name
+    ))
+}
