@@ -122,6 +122,8 @@ words! {
         Empty = "Empty",
         /// Nothing says who was master of the data.
         LineageUnknown = "LineageUnknown",
+        /// A former master has writes that nobody else has, and is held with them.
+        Diverged = "Diverged",
         /// A person took a pod out of service; of the master, nobody takes its place.
         Fenced = "Fenced",
         /// A former master was not reached yet.
@@ -287,6 +289,7 @@ impl ConditionType {
                 Syncing,
                 Lagging,
                 LinkDown,
+                Diverged,
                 Fenced,
             ],
             Self::PersistenceHealthy => &[Healthy, AofOff, WriteFailed, RewriteFailed],
@@ -336,6 +339,7 @@ const READY: &[Reason] = {
         Syncing,
         Lagging,
         LinkDown,
+        Diverged,
         AofOff,
         WriteFailed,
         RewriteFailed,

@@ -31,9 +31,9 @@ pub use services::{
     Services, WhenEmpty,
 };
 pub use spec::{
-    AccessMode, AppendFsync, Auth, Failover, ImagePullPolicy, LocalRef, Persistence, Priority, RedisReplicaSet,
-    RedisReplicaSetSpec, Resources, Retain, SecretKeyRef, Storage, Update, UpdateStrategy, VolumeRetention,
-    WhenUnreachable,
+    AccessMode, AppendFsync, Auth, Failover, ImagePullPolicy, LocalRef, OnDivergence, Persistence, Priority,
+    RedisReplicaSet, RedisReplicaSetSpec, Resources, Retain, SecretKeyRef, Storage, Update, UpdateStrategy,
+    VolumeRetention, WhenUnreachable,
 };
 pub use status::{
     Binding, ConfigStatus, Derived, Elector, Endpoints, FailoverReport, FenceState, HighWaterMark, History, Identity,

@@ -284,6 +284,11 @@ pub struct Failover {
     /// running servers where Redis can, else when a pod is made anew.
     pub self_fence_after: Period,
 
+    /// What becomes of writes that only a former master has when it comes back: Discard drops them with its next full
+    /// resync, Hold keeps it fenced with its data until a person lets them go by the annotation discard. May change at any
+    /// time.
+    pub on_divergence: OnDivergence,
+
     /// For this long after a failover, from 0s to 1h, a further one needs proof of the master's death. May change at any
     /// time.
     pub cooldown: Period,
@@ -302,6 +307,7 @@ impl Default for Failover {
             when_unreachable: WhenUnreachable::default(),
             down_after: Period::seconds(1),
             self_fence_after: Period::seconds(2),
+            on_divergence: OnDivergence::default(),
             cooldown: Period::seconds(30),
             priorities: Vec::new(),
         }
@@ -397,6 +403,16 @@ words! {
         Always = "Always",
         /// It is not replaced.
         Never = "Never",
+    }
+
+    /// What becomes of writes that only a former master has.
+    #[derive(Default)]
+    pub enum OnDivergence {
+        /// They are dropped with its next full resync.
+        #[default]
+        Discard = "Discard",
+        /// It stays fenced with its data until a person lets them go.
+        Hold = "Hold",
     }
 
     /// Who makes pods anew.

@@ -607,6 +607,8 @@ words! {
         Unreachable = "Unreachable",
         /// It waits for the operator to give it a role.
         Fenced = "Fenced",
+        /// It has writes that nobody else has, and waits for a person.
+        Diverged = "Diverged",
         /// The pod does not exist.
         Gone = "Gone",
         /// The master takes writes.

@@ -104,7 +104,11 @@ pub(super) fn role(view: &View, member: &Member, state: MemberState) -> Role {
         MemberState::Serving => Role::Master,
         MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown => Role::Replica,
         MemberState::Unreachable => kept.filter(|r| (*r == Role::Master) == is_master).unwrap_or_default(),
-        MemberState::Fenced | MemberState::Loading | MemberState::Starting | MemberState::Gone => Role::Fenced,
+        MemberState::Fenced
+        | MemberState::Diverged
+        | MemberState::Loading
+        | MemberState::Starting
+        | MemberState::Gone => Role::Fenced,
     }
 }
 
@@ -118,6 +122,7 @@ fn gate(member: &Member, pod: &PodFacts, state: MemberState) -> Option<Step> {
         MemberState::LinkDown => (false, "the link to the master is down"),
         MemberState::Loading => (false, "Redis loads its data"),
         MemberState::Fenced => (false, "waits for a role"),
+        MemberState::Diverged => (false, "has writes that nobody else has, and waits for a person"),
         MemberState::Unreachable => (false, "does not answer the operator"),
         MemberState::Starting | MemberState::Gone => return None,
     };

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
 use super::view::{View, target};
-use super::{fate, lineage, links, sync};
+use super::{divergence, fate, lineage, links, sync};
 use crate::api::status::{Elector, Identity, MemberState};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -96,7 +96,7 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
             continue;
         };
         match list.iter_mut().find(|e| e.volume == identity.volume) {
-            None if view.is_fenced(&member.name) => {}
+            None if stays_out(view, member) => {}
             None => {
                 why.push(format!("{} enters", member.name));
                 list.push(learner(identity));
@@ -140,6 +140,11 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
         authority,
         why: format!("electors: {}", why.join(", ")),
     })
+}
+
+/// Whether a pod gets no link: by a person's word, or for what only it has.
+fn stays_out(view: &View, member: &Member) -> bool {
+    view.is_fenced(&member.name) || divergence::held(view, member).is_some()
 }
 
 fn learner(identity: Identity) -> Elector {
@@ -207,7 +212,7 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     let mut running = view.others().filter(|m| takes_full(view, m, master, facts)).count();
     let mut steps = Vec::new();
     // Whoever could not attach for long is tried again, after the others: it must not keep them waiting.
-    let wanted = view.others().filter(|m| view.wanted(m) && !view.is_fenced(&m.name));
+    let wanted = view.others().filter(|m| view.wanted(m) && !stays_out(view, m));
     let (overdue, others): (Vec<_>, Vec<_>) = wanted.partition(|m| overdue(view, m));
     let mut waits = !overdue.is_empty() || awaits_a_look(view);
     for child in others.into_iter().chain(overdue) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::SignedDuration;
 
+use super::divergence;
 use super::view::View;
 use crate::api::status::MemberState;
 use crate::model::observed::Member;
@@ -32,6 +33,7 @@ pub(super) fn state(view: &View, member: &Member) -> MemberState {
         {
             MemberState::Fenced
         }
+        MemberState::Fenced if divergence::held(view, member).is_some() => MemberState::Diverged,
         state => state,
     }
 }

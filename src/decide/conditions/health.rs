@@ -5,7 +5,8 @@ use crate::api::Reason;
 use crate::api::status::{MemberState, RedisReplicaSetStatus};
 use crate::decide::quorum::min_target;
 use crate::decide::view::View;
-use crate::decide::{settings, sync};
+use crate::decide::{divergence, settings, sync};
+use crate::model::observed::Member;
 
 pub(super) fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
     let wanted = view.cluster.spec.replicas;
@@ -49,6 +50,14 @@ pub(super) fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
             format!(
                 "client-output-buffer-limit {limit:?} is below the backlog of 64 MB: a full resync under writes may never end"
             ),
+        );
+    }
+    let held = |m: &Member| divergence::held(view, m).map(|bytes| (m.name.clone(), bytes));
+    if let Some((pod, bytes)) = view.observed.members.iter().find_map(held) {
+        let epoch = view.authority.epoch;
+        return no(
+            Reason::Diverged,
+            format!("{pod} {bytes}, and is held with its data: look at it, then annotate discard={pod}@{epoch}"),
         );
     }
     if let Some(fenced) = view.authority.fenced.first() {

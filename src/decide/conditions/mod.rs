@@ -127,6 +127,7 @@ pub(super) fn turned(old: &[Condition], new: &[Condition]) -> Vec<Note> {
     const TOLD: &[(&str, &str, &str, &str)] = &[
         ("Stalled", "ObjectConflict", "ObjectConflict", "Apply"),
         ("DataLost", "AllCopiesLost", "DataLost", "Observe"),
+        ("ReplicationHealthy", "Diverged", "Diverged", "Demote"),
         ("ConfigApplied", "UnknownDirective", "ConfigRejected", "Configure"),
         ("ConfigApplied", "RefusedByRedis", "ConfigRejected", "Configure"),
         (

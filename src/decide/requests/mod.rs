@@ -5,6 +5,7 @@
 
 mod accept;
 pub(super) mod approve;
+pub(super) mod discard;
 mod fence;
 mod force;
 pub(super) mod restart;
@@ -54,7 +55,7 @@ type Answer = (Outcome, &'static str, String);
 
 /// Every kind, in the order in which status lists them when they come together.
 fn kinds() -> impl Iterator<Item = Kind> {
-    let others = [restart::KIND, approve::KIND];
+    let others = [restart::KIND, approve::KIND, discard::KIND];
     switchover::KINDS.into_iter().chain(fence::KINDS).chain(others)
 }
 

@@ -11,7 +11,8 @@ use super::operator;
 use super::oracle;
 use super::world::redis::Role;
 use super::world::{Event, Reach, SET, World};
-use crate::api::status::Outcome;
+use crate::api::OnDivergence;
+use crate::api::status::{MemberState, Outcome};
 use crate::decide::hold::Hold;
 use crate::decide::view::View;
 use crate::decide::{IDLE, min_target, roles, wait_target};
@@ -80,6 +81,21 @@ pub fn heal(world: &mut World) {
     world.heal();
 }
 
+/// A person ends what only a person can.
+fn lets_go(world: &mut World) {
+    if !world.status.fenced.is_empty() {
+        world.ask("unfence", None);
+    }
+    let diverged = world
+        .status
+        .members
+        .iter()
+        .position(|m| m.state == MemberState::Diverged);
+    if let Some(pod) = diverged {
+        world.ask("discard", Some(pod));
+    }
+}
+
 fn run(world: World, seconds: &[Vec<Event>]) {
     run_for(REST, world, seconds);
 }
@@ -89,9 +105,7 @@ fn run_for(rest: usize, mut world: World, seconds: &[Vec<Event>]) -> World {
     seconds.iter().for_each(|events| live(&mut world, events));
     heal(&mut world);
     for _ in 0..rest {
-        if !world.status.fenced.is_empty() {
-            world.ask("unfence", None);
-        }
+        lets_go(&mut world);
         live(&mut world, &[]);
         if at_rest(&world) {
             break;
@@ -216,9 +230,13 @@ fn runner(cases: u32) -> TestRunner {
 
 #[test]
 fn whatever_happens_to_a_set_every_step_is_safe_and_it_comes_to_rest() {
-    let cases = (0..5_i32, seconds(14));
-    let result = runner(1000).run(&cases, |(replicas, seconds)| {
-        run(settled(replicas), &seconds);
+    let cases = (0..5_i32, any::<bool>(), seconds(14));
+    let result = runner(1000).run(&cases, |(replicas, hold, seconds)| {
+        let mut world = settled(replicas);
+        if hold {
+            world.cluster.spec.failover.on_divergence = OnDivergence::Hold;
+        }
+        run(world, &seconds);
         Ok(())
     });
     result.unwrap();

@@ -101,7 +101,7 @@ impl World {
         let whom = pod.map_or("*".to_owned(), |pod| names::pod(SET, pod as u32));
         let epoch = self.status.epoch.unwrap_or(0);
         let value = match name {
-            "force-failover" => format!("{whom}@{epoch}"),
+            "force-failover" | "discard" => format!("{whom}@{epoch}"),
             "accept-data-loss" => format!("{epoch}@{}", self.fresh("id")),
             _ => format!("{whom}@{}", self.fresh("id")),
         };
