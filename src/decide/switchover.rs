@@ -29,7 +29,7 @@ const PROXIES: SignedDuration = SignedDuration::from_millis(1_100);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(3);
 
 /// Whom a switchover may go to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum To<'a> {
     /// Whoever is best.
     Any,
@@ -39,8 +39,6 @@ pub(super) enum To<'a> {
     Zone(&'a str),
     /// A pod with a lower ordinal than this.
     Below(usize),
-    /// A pod whose name is among those that stay.
-    Whoever(&'a dyn Fn(&str) -> bool),
 }
 
 /// The master's pod is on its way out: it hands over while its preStop hook holds it.
@@ -57,7 +55,6 @@ pub(super) fn choose<'a>(view: &View<'a>, master: &Facts, to: To<'_>) -> Result<
         To::Pod(name) => m.name == name,
         To::Zone(zone) => m.pod.as_ref().and_then(|p| p.zone.as_deref()) == Some(zone),
         To::Below(ordinal) => (m.ordinal as usize) < ordinal,
-        To::Whoever(stays) => stays(&m.name),
     };
     let mut fit = Vec::new();
     let mut refused = Vec::new();
@@ -76,7 +73,6 @@ pub(super) fn choose<'a>(view: &View<'a>, master: &Facts, to: To<'_>) -> Result<
     best.ok_or_else(|| match (to, refused.is_empty()) {
         (_, false) => refused.join("; "),
         (To::Any | To::Below(_), true) => "the set has no replica".to_owned(),
-        (To::Whoever(_), true) => "no other replica stays".to_owned(),
         (To::Pod(name), true) => match view.master().is_some_and(|m| m.name == name) {
             true => format!("{name} is the master already"),
             false => format!("no pod of this set is called {name}"),

@@ -1,14 +1,14 @@
 //! `fence` and `unfence`: pods by comma, or `*` for all. What is fenced stays so until a person lets it go.
 //!
-//! A master hands over before it is fenced. Only all pods together are fenced with their master: then nobody takes over.
+//! A fenced master takes no writes and is not failed over: the set stands still until it is let go. Who wants it to go on
+//! asks for a switchover first.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::roles::Roles;
-use super::super::switchover::{self, To};
 use super::super::view::View;
 use super::{Answer, Kind, News, is_letter, parts, refused, running, unanswered};
-use crate::api::status::{Fenced, OperationReason, Outcome};
+use crate::api::status::{Fenced, Outcome};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
 
@@ -47,12 +47,8 @@ impl Whom<'_> {
 enum Next<'a> {
     /// These are recorded as fenced.
     Record(Vec<&'a Member>),
-    /// The master hands over to this one first.
-    HandOver(&'a Member),
-    /// Another change of the master is under way.
+    /// A change of the master is under way that they are part of.
     Wait,
-    /// The hand-over is under way.
-    Hands,
     Answer(Answer),
 }
 
@@ -62,22 +58,13 @@ pub(super) fn decide(view: &View) -> Option<Roles> {
         let value = open(view)?;
         match next(view, value) {
             Next::Record(members) => Some(record(view, value, &members)),
-            Next::HandOver(target) => {
-                let id = Some(request_id(value));
-                Some(switchover::begin(view, target, OperationReason::Requested, id))
-            }
-            Next::Wait | Next::Hands | Next::Answer(_) => None,
+            Next::Wait | Next::Answer(_) => None,
         }
     })
 }
 
 fn open<'a>(view: &View<'a>) -> Option<&'a str> {
     running(view, FENCE).or_else(|| unanswered(view, FENCE))
-}
-
-/// A switchover that was asked for in the same words is another request.
-fn request_id(value: &str) -> String {
-    format!("{FENCE}={value}")
 }
 
 fn whom(value: &str) -> Result<Whom<'_>, Answer> {
@@ -118,45 +105,11 @@ fn next<'a>(view: &View<'a>, value: &str) -> Next<'a> {
     if meant.iter().all(|m| view.is_fenced(&m.name)) {
         return Next::Answer((Outcome::Done, "", done(&meant)));
     }
-    let all = meant.len() == members.len();
     let under_way = view.authority.operation.as_ref();
-    if let Some(under_way) = under_way {
-        let ours = under_way.request_id.as_deref() == Some(&request_id(value));
-        let busy = whom.is(&master.name) || whom.is(&under_way.to);
-        return match (ours, busy) {
-            (true, _) => Next::Hands,
-            (false, true) => Next::Wait,
-            (false, false) => Next::Record(meant),
-        };
+    if under_way.is_some_and(|o| whom.is(&master.name) || whom.is(&o.to)) {
+        return Next::Wait;
     }
-    if all || !whom.is(&master.name) {
-        return Next::Record(meant);
-    }
-    hand_over(view, value, &whom)
-}
-
-/// The master is meant, and somebody is to go on without it.
-fn hand_over<'a>(view: &View<'a>, value: &str, whom: &Whom) -> Next<'a> {
-    const ALL: &str = "fence=* stops the whole set";
-    let Some((master, facts, _)) = view.serving() else {
-        let why = format!("the master does not serve, and is to hand over before it is fenced; {ALL}");
-        return Next::Answer(refused("MasterUnreachable", why));
-    };
-    if running(view, FENCE) == Some(value) {
-        let why = format!(
-            "{} could not hand over in time, and nothing was fenced; {ALL}",
-            master.name
-        );
-        return Next::Answer(refused("GivenUp", why));
-    }
-    let stays = |name: &str| !whom.is(name);
-    match switchover::choose(view, facts, To::Whoever(&stays)) {
-        Ok(target) => Next::HandOver(target),
-        Err(why) => {
-            let why = format!("{} is to hand over before it is fenced: {why}; {ALL}", master.name);
-            Next::Answer(refused("TargetUnfit", why))
-        }
-    }
+    Next::Record(meant)
 }
 
 fn record(view: &View, value: &str, members: &[&Member]) -> Roles {
@@ -187,13 +140,8 @@ fn done(members: &[&Member]) -> String {
 
 fn fence_news<'a>(view: &View<'a>) -> Option<News<'a>> {
     let value = open(view)?;
-    let answer = match next(view, value) {
-        Next::Answer(answer) => answer,
-        Next::Hands if running(view, FENCE).is_none() => {
-            let to = view.authority.operation.as_ref().map_or("", |o| o.to.as_str());
-            (Outcome::Running, "", format!("{to} takes over first"))
-        }
-        Next::Hands | Next::Wait | Next::Record(_) | Next::HandOver(_) => return None,
+    let Next::Answer(answer) = next(view, value) else {
+        return None;
     };
     Some((value, answer))
 }
