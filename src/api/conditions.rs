@@ -116,6 +116,8 @@ words! {
         BestNotEligible = "BestNotEligible",
         /// By failover.priorities nobody who is left may become master.
         OnlyUnelectable = "OnlyUnelectable",
+        /// The operator reaches a replica and the master, but they do not reach each other.
+        PathBlocked = "PathBlocked",
         /// With two pods nothing ends the writes of a silent master.
         TooFewPods = "TooFewPods",
         /// The recorded master has no data, although the set had some.
@@ -276,7 +278,15 @@ impl ConditionType {
                 Paused,
                 DataLost,
             ],
-            Self::ReplicationHealthy => &[InSync, ReplicaBufferTooSmall, Degraded, Syncing, Lagging, LinkDown],
+            Self::ReplicationHealthy => &[
+                InSync,
+                ReplicaBufferTooSmall,
+                PathBlocked,
+                Degraded,
+                Syncing,
+                Lagging,
+                LinkDown,
+            ],
             Self::PersistenceHealthy => &[Healthy, AofOff, WriteFailed, RewriteFailed],
             Self::UpToDate => &[
                 UpToDate,
@@ -319,6 +329,7 @@ const READY: &[Reason] = {
         Loading,
         MasterUnreachable,
         NoMaster,
+        PathBlocked,
         Degraded,
         Syncing,
         Lagging,

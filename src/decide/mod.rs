@@ -9,6 +9,7 @@
 //! `settings` and `labels`, which never change a role; last `status` and `conditions`.
 
 mod conditions;
+mod cut;
 mod election;
 mod events;
 mod failover;

@@ -5,6 +5,7 @@
 //! words. Nothing here knows how a decision is made.
 
 mod check;
+mod cut;
 mod events;
 mod failover;
 mod founding;
