@@ -33,6 +33,7 @@ mod roles;
 mod roll;
 mod scale;
 mod settings;
+mod silent;
 mod status;
 mod switchover;
 mod sync;

@@ -136,7 +136,14 @@ fn lowering(view: &View, master: &Member, facts: &Facts) -> Option<Vec<Step>> {
         degraded: linked < min_target(view.pods()),
         ..quorum
     };
-    steps.extend(record(view, lowered, "the missing replicas are dead or answered fenced").steps);
+    steps.extend(
+        record(
+            view,
+            lowered,
+            "the missing replicas are dead, locked out, or answered fenced",
+        )
+        .steps,
+    );
     Some(steps)
 }
 
@@ -171,8 +178,8 @@ fn silenced(view: &View, master: &Member, facts: &Facts) -> Option<Vec<Step>> {
         .collect()
 }
 
-/// Whether a replica is known not to acknowledge: its process is dead, or it answered that it follows nobody, loads, or is
-/// in a full resync.
+/// Whether a replica is known not to acknowledge: its process is dead, it is locked out at the master, or it answered that it
+/// follows nobody, loads, or is in a full resync.
 ///
 /// A refused connection alone proves nothing: a firewall refuses too. The end of a held connection must have been seen
 /// before it, or the kubelet says that the container ended; and a replica that the master still hears is alive.
@@ -186,6 +193,7 @@ fn is_proven(view: &View, member: &Member, master: &Facts) -> bool {
                 || facts.state() == RoleState::Fenced
                 || facts.replica_link().is_some_and(|link| link.syncing)
         }
+        Seen::Unknown { .. } if !links::may_attach(master, &member.name) => true,
         Seen::Unknown { .. } => {
             member.pod.is_some() && fate::death(member).is_some() && !super::sync::may_be_connected(view, member)
         }

@@ -22,6 +22,7 @@ mod requests;
 mod returning;
 mod rolling;
 mod scaling;
+mod silent;
 mod story;
 mod text;
 mod world;

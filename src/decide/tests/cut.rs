@@ -18,7 +18,7 @@ fn a_master_cut_off_from_its_replicas_takes_writes_without_them_once_they_are_de
     let lowered = [
         "fence s-1",
         "fence s-2",
-        "record wait 1, min-replicas-to-write 0: the missing replicas are dead or answered fenced",
+        "record wait 1, min-replicas-to-write 0: the missing replicas are dead, locked out, or answered fenced",
         "attach s-1 to s-0 epoch=1",
         "attach s-2 to s-0 epoch=1",
         "arm s-0 min=0 epoch=1",
