@@ -116,6 +116,8 @@ words! {
         BestNotEligible = "BestNotEligible",
         /// By failover.priorities nobody who is left may become master.
         OnlyUnelectable = "OnlyUnelectable",
+        /// The operator reaches a replica and the master, but they do not reach each other.
+        PathBlocked = "PathBlocked",
         /// With two pods nothing ends the writes of a silent master.
         TooFewPods = "TooFewPods",
         /// The recorded master has no data, although the set had some.
@@ -285,6 +287,7 @@ impl ConditionType {
             Self::ReplicationHealthy => &[
                 InSync,
                 ReplicaBufferTooSmall,
+                PathBlocked,
                 Degraded,
                 Syncing,
                 Lagging,
@@ -335,6 +338,7 @@ const READY: &[Reason] = {
         MasterUnreachable,
         NoMaster,
         Fenced,
+        PathBlocked,
         Degraded,
         Syncing,
         Lagging,

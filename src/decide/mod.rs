@@ -9,6 +9,7 @@
 //! `settings` and `labels`, which never change a role; last `status` and `conditions`.
 
 mod conditions;
+mod cut;
 mod divergence;
 mod election;
 mod emptiness;
@@ -35,6 +36,7 @@ mod roles;
 mod roll;
 mod scale;
 mod settings;
+mod silent;
 mod status;
 mod switchover;
 mod sync;

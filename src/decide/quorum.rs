@@ -3,9 +3,9 @@
 //! Both are state, recorded before they fall and after they were reached; neither is computed from spec at the
 //! moment of need. Lowering needs proof that the missing pods confirm nothing.
 
-use super::fate;
 use super::roles::Roles;
 use super::view::{View, target};
+use super::{cut, fate, links};
 use crate::api::status::Quorum;
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -35,8 +35,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
             "numbers in force",
         );
     };
-    let linked =
-        i32::try_from(view.others().filter(|m| acknowledges(view, m, master, facts)).count()).unwrap_or(i32::MAX);
+    let linked = acknowledging(view, master, facts);
     let in_force = quorum.min_replicas_to_write;
     let arm = |min| {
         Roles::steps(
@@ -62,13 +61,8 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
         };
         return record(view, falls, "fewer pods are wanted");
     }
-    if linked < in_force && missing_are_proven(view, master, facts) {
-        let lowered = Quorum {
-            min_replicas_to_write: linked,
-            degraded: linked < min_goal,
-            ..quorum
-        };
-        return record(view, lowered, "the missing replicas are dead or answered fenced");
+    if let Some(steps) = lowering(view, master, facts) {
+        return Roles::steps(steps);
     }
     if wait_goal > quorum.wait && may_rise(view, facts, wait_goal) {
         return if min == min_goal {
@@ -121,11 +115,48 @@ fn record(view: &View, quorum: Quorum, why: &str) -> Roles {
     Roles::steps(vec![Step::Record { authority, why }])
 }
 
+/// Replicas that the master does not reach are detached, so that it may go on without them. Asked before anybody is attached:
+/// what is about to be detached is not tried once more.
+pub(super) fn detach_cut_off(view: &View, master: &Member, facts: &Facts, _: i32) -> Roles {
+    let detaches = |steps: &Vec<Step>| steps.iter().any(|step| matches!(step, Step::Fence { .. }));
+    Roles::steps(lowering(view, master, facts).filter(detaches).unwrap_or_default())
+}
+
+/// Lowers the number to the replicas that acknowledge, if it is certain that the others do not. Whoever is to be detached for
+/// that goes first: if one of them fails, nothing is recorded.
+fn lowering(view: &View, master: &Member, facts: &Facts) -> Option<Vec<Step>> {
+    let quorum = view.authority.quorum?;
+    let linked = acknowledging(view, master, facts);
+    if linked >= quorum.min_replicas_to_write {
+        return None;
+    }
+    let mut steps = silenced(view, master, facts)?;
+    let lowered = Quorum {
+        min_replicas_to_write: linked,
+        degraded: linked < min_target(view.pods()),
+        ..quorum
+    };
+    steps.extend(
+        record(
+            view,
+            lowered,
+            "the missing replicas are dead, locked out, or answered fenced",
+        )
+        .steps,
+    );
+    Some(steps)
+}
+
+/// Replicas whose acknowledgement counts for the master now.
+fn acknowledging(view: &View, master: &Member, facts: &Facts) -> i32 {
+    let replicas = view.others().filter(|m| acknowledges(view, m, master, facts));
+    i32::try_from(replicas.count()).unwrap_or(i32::MAX)
+}
+
 /// Whether a replica's acknowledgement counts for the master now.
 fn acknowledges(view: &View, member: &Member, master: &Member, facts: &Facts) -> bool {
-    member
-        .facts()
-        .is_some_and(|f| super::sync::linked(f) && view.attached(f, master, facts, &member.name))
+    let linked = |f: &Facts| super::sync::linked(f) && view.attached(f, master, facts, &member.name);
+    member.facts().is_some_and(linked) && !cut::is_cut(view, member)
 }
 
 /// k rises after the electors have grown and k' replicas hold everything.
@@ -134,25 +165,37 @@ fn may_rise(view: &View, facts: &Facts, wait: i32) -> bool {
     view.authority.electors.len() >= view.pods() && holders >= usize::try_from(wait).unwrap_or(usize::MAX)
 }
 
-/// Whether every replica that does not acknowledge is known not to: its process is dead, or it answered that it
+/// What makes certain that nobody who does not acknowledge could: nothing for whoever is known not to, a detach for whoever
+/// the master can not reach and the operator can. Nothing at all if it can not be made certain.
+fn silenced(view: &View, master: &Member, facts: &Facts) -> Option<Vec<Step>> {
+    let missing = view
+        .others()
+        .filter(|m| view.wanted(m) && !acknowledges(view, m, master, facts));
+    missing
+        .filter(|m| !is_proven(view, m, facts))
+        .map(|m| target(m).filter(|_| cut::is_cut(view, m)))
+        .map(|to| to.map(|to| Step::Fence { to }))
+        .collect()
+}
+
+/// Whether a replica is known not to acknowledge: its process is dead, it is locked out at the master, or it answered that it
 /// follows nobody, loads, or is in a full resync.
 ///
 /// A refused connection alone proves nothing: a firewall refuses too. The end of a held connection must have been seen
 /// before it, or the kubelet says that the container ended; and a replica that the master still hears is alive.
-fn missing_are_proven(view: &View, master: &Member, facts: &Facts) -> bool {
-    view.others()
-        .filter(|m| view.wanted(m) && !acknowledges(view, m, master, facts))
-        .all(|m| match &m.redis {
-            Seen::Answers { facts, .. } => {
-                facts.loading.is_some()
-                    || facts.state() == RoleState::Fenced
-                    || facts.replica_link().is_some_and(|link| link.syncing)
-            }
-            Seen::Unknown { .. } => {
-                m.pod.is_some()
-                    && fate::death(m).is_some()
-                    && !super::sync::may_be_connected(view, m)
-                    && !super::links::may_be_outlived(view, m, facts)
-            }
-        })
+fn is_proven(view: &View, member: &Member, master: &Facts) -> bool {
+    if links::may_be_outlived(view, member, master) {
+        return false;
+    }
+    match &member.redis {
+        Seen::Answers { facts, .. } => {
+            facts.loading.is_some()
+                || facts.state() == RoleState::Fenced
+                || facts.replica_link().is_some_and(|link| link.syncing)
+        }
+        Seen::Unknown { .. } if !links::may_attach(master, &member.name) => true,
+        Seen::Unknown { .. } => {
+            member.pod.is_some() && fate::death(member).is_some() && !super::sync::may_be_connected(view, member)
+        }
+    }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
 use super::view::{View, target};
-use super::{divergence, fate, lineage, links, sync};
+use super::{divergence, fate, lineage, links, silent, sync};
 use crate::api::status::{Elector, Identity, MemberState};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -44,7 +44,7 @@ fn strangers(view: &View) -> Option<Step> {
 
 /// An elector whose volume is gone, or on whose volume another process answers, is locked out before that enters or another
 /// pod of its name is attached: its old process may live on a node that nobody reaches, and would go on to acknowledge
-/// under that name.
+/// under that name. So is one that is silent for long, before it leaves.
 fn lost(view: &View, master: &Member, facts: &Facts) -> Option<Step> {
     let parent = target(master)?;
     let may_attach = |e: &&Elector| links::may_attach(facts, &e.name) && !taken_over(view, e, master, facts);
@@ -54,7 +54,7 @@ fn lost(view: &View, master: &Member, facts: &Facts) -> Option<Step> {
         .authority
         .electors
         .iter()
-        .filter(|e| !is_known(view, e) || succeeded(e))
+        .filter(|e| !is_known(view, e) || succeeded(e) || silent::for_long(view, e, facts))
         .find(may_attach)?;
     Some(Step::LockOut {
         parent,
@@ -125,6 +125,13 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
         list.remove(gone);
     }
     // One at a time: each leaves only while enough of the others hold everything.
+    if let Some(gone) = list
+        .iter()
+        .position(|e| silent::for_long(view, e, facts) && why.is_empty() && may_leave(view, &list, e, facts))
+    {
+        why.push(format!("{} is silent for long and leaves", list[gone].name));
+        list.remove(gone);
+    }
     if let Some(gone) = list
         .iter()
         .position(|e| is_dead(view, e) && why.is_empty() && may_end(view, &list, e, facts))
@@ -214,7 +221,7 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     // Whoever could not attach for long is tried again, after the others: it must not keep them waiting.
     let wanted = view.others().filter(|m| view.wanted(m) && !stays_out(view, m));
     let (overdue, others): (Vec<_>, Vec<_>) = wanted.partition(|m| overdue(view, m));
-    let mut waits = !overdue.is_empty() || awaits_a_look(view);
+    let mut waits = !overdue.is_empty() || awaits_a_look(view, facts);
     for child in others.into_iter().chain(overdue) {
         let Some(child_facts) = child.facts() else { continue };
         let is_elector = child.identity().is_some_and(|i| view.elector(&i).is_some());
@@ -242,7 +249,7 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
             });
         }
     }
-    if steps.is_empty() && awaits_a_look(view) {
+    if steps.is_empty() && awaits_a_look(view, facts) {
         steps = younger_looks(view, facts);
     }
     Roles {
@@ -266,8 +273,9 @@ fn younger_looks(view: &View, master: &Facts) -> Vec<Step> {
 
 /// Whether somebody is to vote or to leave as soon as a look at a replica is younger than the one at the master. No event
 /// tells of that.
-fn awaits_a_look(view: &View) -> bool {
-    let unsettled = |e: &Elector| e.learner || !is_known(view, e) || is_dead(view, e) || view.is_fenced(&e.name);
+fn awaits_a_look(view: &View, master: &Facts) -> bool {
+    let gone = |e: &Elector| !is_known(view, e) || is_dead(view, e) || silent::for_long(view, e, master);
+    let unsettled = |e: &Elector| e.learner || gone(e) || view.is_fenced(&e.name);
     let unsettled = view.authority.electors.iter().any(unsettled);
     unsettled && view.others().filter_map(Member::facts).any(sync::linked)
 }

@@ -117,13 +117,15 @@ fn maintain(view: &View, due: &[&Member]) -> Roles {
         return requested;
     }
     let mut waits = false;
-    for question in [
+    let questions = [
         fenced::decide,
+        quorum::detach_cut_off,
         replicas::decide,
         quorum::decide,
         scale::decide,
         links::decide,
-    ] {
+    ];
+    for question in questions {
         let answer = question(view, master, facts, min);
         if !answer.steps.is_empty() {
             return answer;

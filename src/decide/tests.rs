@@ -5,6 +5,7 @@
 //! words. Nothing here knows how a decision is made.
 
 mod check;
+mod cut;
 mod divergence;
 mod events;
 mod failover;
@@ -24,6 +25,7 @@ mod requests;
 mod returning;
 mod rolling;
 mod scaling;
+mod silent;
 mod story;
 mod text;
 mod world;

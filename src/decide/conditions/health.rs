@@ -5,14 +5,18 @@ use crate::api::Reason;
 use crate::api::status::{MemberState, RedisReplicaSetStatus};
 use crate::decide::quorum::min_target;
 use crate::decide::view::View;
-use crate::decide::{divergence, settings, sync};
+use crate::decide::{cut, divergence, settings, sync};
 use crate::model::observed::Member;
+use crate::names;
 
 pub(super) fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
     let wanted = view.cluster.spec.replicas;
     let in_state = |state| new.members.iter().find(|m| m.state == state);
     let ready = new.ready_replicas.unwrap_or(0);
     let quorum = view.authority.quorum.unwrap_or_default();
+    if let Some(verdict) = path_blocked(view) {
+        return verdict;
+    }
     if view.serving().is_some() && quorum.degraded {
         let target = min_target(view.pods());
         return no(
@@ -73,6 +77,34 @@ pub(super) fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
         return no(Reason::Syncing, format!("{ready} of {wanted} in sync"));
     }
     yes(Reason::InSync, format!("{ready} of {wanted} replicas in sync"))
+}
+
+/// Replicas that the operator reaches and the master does not, with what became of its writes.
+fn path_blocked(view: &View) -> Option<Verdict> {
+    let cut: Vec<_> = view
+        .others()
+        .filter(|m| cut::is_cut(view, m))
+        .map(|m| m.name.as_str())
+        .collect();
+    let master = view.master().filter(|_| !cut.is_empty())?;
+    let quorum = view.authority.quorum.unwrap_or_default();
+    let lowered = match quorum.degraded {
+        true => format!(
+            "; min-replicas-to-write is lowered from {} to {}",
+            min_target(view.pods()),
+            quorum.min_replicas_to_write
+        ),
+        false => String::new(),
+    };
+    Some(no(
+        Reason::PathBlocked,
+        format!(
+            "{} cannot reach {}:{} (network policy?){lowered}",
+            cut.join(", "),
+            master.name,
+            names::REDIS_PORT
+        ),
+    ))
 }
 
 /// The replicas' output buffer limit of spec.config, if a replica that is behind by the backlog would exceed it.

@@ -82,7 +82,7 @@ fn with_one_of_two_replicas_dead_before_the_other_takes_over() {
             "record lineage repl23 begins at 28",
             "record electors: s-0 is dead and leaves",
             "record s-2 serves, and the VIP leads to it",
-            "record wait 1, min-replicas-to-write 0: the missing replicas are dead or answered fenced",
+            "record wait 1, min-replicas-to-write 0: the missing replicas are dead, locked out, or answered fenced",
             "arm s-2 min=0 epoch=2",
         ],
     );

@@ -11,17 +11,20 @@ fn both_numbers_follow_from_the_number_of_pods() {
 
 #[test]
 fn min_is_lowered_in_status_only_on_proof_about_every_missing_replica() {
-    let lowered = &["record wait 1, min-replicas-to-write 0: the missing replicas are dead or answered fenced"];
+    let lowered =
+        &["record wait 1, min-replicas-to-write 0: the missing replicas are dead, locked out, or answered fenced"];
     let world = "set epoch=3 master=0; 0 armed=1 keys=5";
     check(&format!("{world}; 1 dead; 2 dead"), lowered, &["Available=SelfFenced"]);
     check(&format!("{world}; 1 dead; 2 loading"), lowered, &[]);
     check(&format!("{world}; 1 loading; 2 syncing"), lowered, &[]);
     for unproven in ["silent", "nopod", "rejected"] {
         check(
-            &format!("{world}; 1 dead; 2 {unproven}"),
+            &format!("{world}; 1 dead; 2 {unproven} user"),
             &[],
             &["Available=SelfFenced"],
         );
+        // Without a link user it can not attach.
+        check(&format!("{world}; 1 dead; 2 {unproven}"), lowered, &[]);
     }
     for unproven in ["silent attached", "rejected attached"] {
         check(&format!("{world}; 1 dead; 2 {unproven}"), &[], &["Available=Serving"]);
@@ -30,7 +33,8 @@ fn min_is_lowered_in_status_only_on_proof_about_every_missing_replica() {
 
 #[test]
 fn min_is_lowered_to_what_is_left_and_not_below() {
-    let lowered = &["record wait 2, min-replicas-to-write 1: the missing replicas are dead or answered fenced"];
+    let lowered =
+        &["record wait 2, min-replicas-to-write 1: the missing replicas are dead, locked out, or answered fenced"];
     check(
         "set replicas=4 epoch=3 master=0; 0 armed=2; 1 attached; 2 dead; 3 dead; 4 dead",
         lowered,

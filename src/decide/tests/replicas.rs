@@ -102,7 +102,7 @@ fn a_replica_that_was_attached_and_does_not_receive_yet_counts_as_a_full_resync(
 
 #[test]
 fn a_replica_that_cannot_attach_is_tried_again_after_5_seconds_and_keeps_nobody_waiting() {
-    let mut world = world("set epoch=3 master=0; 0 armed=1 keys=5; 1 linkdown keys=5; 2 keys=5");
+    let mut world = world("set epoch=3 master=0 min=0; 0 armed=0 keys=5; 1 linkdown keys=5; 2 keys=5");
     let steps = |world: &mut World| {
         world.probe_all(&Default::default());
         settle(world).steps.iter().map(say).collect::<Vec<_>>()
