@@ -3,6 +3,7 @@
 use super::objects::Wanted;
 use super::requests::restart;
 use super::settings::Settings;
+use super::switchover::{self, To};
 use super::view::View;
 use super::{revision, update};
 use crate::api::status::{RedisReplicaSetStatus, UpdateStatus};
@@ -32,6 +33,8 @@ pub(super) struct Roll<'a> {
 pub(super) enum Wait<'a> {
     /// This pod is to be in sync.
     Sync(&'a Member),
+    /// A replica is to be one that may take over from this pod.
+    Successor(&'a Member),
     /// A person is to approve of the master.
     Approval,
     /// A person is to delete what is left.
@@ -53,7 +56,8 @@ impl<'a> Roll<'a> {
             // The last pod is awaited too.
             let nobody = (!left.is_empty() && due.is_empty()).then_some(Wait::Approval);
             let master = view.master().filter(|_| view.serving().is_none());
-            update::awaited(view, next).or(master).map(Wait::Sync).or(nobody)
+            let held_up = update::awaited(view, next).or(master).map(Wait::Sync);
+            held_up.or_else(|| no_successor(view, next)).or(nobody)
         } else {
             None
         };
@@ -84,6 +88,7 @@ impl<'a> Roll<'a> {
             total: count(self.total),
             waiting_for: match &self.waits {
                 Some(Wait::Sync(member)) => format!("{} to be in sync", member.name),
+                Some(Wait::Successor(member)) => format!("a replica that can take over from {}", member.name),
                 Some(Wait::Approval) => format!("approve-update: {}", self.revision),
                 Some(Wait::Deletion) => "a person to delete pods".to_owned(),
                 None => String::new(),
@@ -104,6 +109,10 @@ impl<'a> Roll<'a> {
         };
         match (&self.waits, self.next) {
             (Some(Wait::Sync(member)), _) => format!("{far}; waits for {} to be in sync", member.name),
+            (Some(Wait::Successor(member)), _) => format!(
+                "{far}; no replica can take over from {} now: switchover-dry-run=any@1 says why",
+                member.name
+            ),
             (_, Some(next)) => format!("{far}; next {}", next.name),
             (_, None) => far,
         }
@@ -117,6 +126,15 @@ impl<'a> Roll<'a> {
             None => format!("{words}; the roll stopped, put the spec back to undo"),
         }
     }
+}
+
+/// A master that is next and has replicas, none of which may take over: without the reasons, which have numbers that move.
+fn no_successor<'a>(view: &View<'a>, next: Option<&'a Member>) -> Option<Wait<'a>> {
+    let (master, facts, _) = view.serving()?;
+    let next = next.filter(|next| next.ordinal == master.ordinal)?;
+    view.others().next()?;
+    let chosen = switchover::choose(view, facts, To::Any);
+    chosen.is_err().then_some(Wait::Successor(next))
 }
 
 /// Whether status says that one is under way.

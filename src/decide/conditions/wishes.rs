@@ -49,6 +49,7 @@ pub(super) fn up_to_date(view: &View, roll: &Roll) -> Verdict {
             Some(words) => no(Reason::PodNotReady, roll.stopped(&words)),
             None => no(Reason::Rolling, roll.progress()),
         },
+        Some(Wait::Successor(_)) => no(Reason::Rolling, roll.progress()),
         Some(Wait::Approval) => {
             let (done, revision) = (roll.updated(), &roll.revision);
             let message = format!("{done} replicas done; annotate approve-update={revision}");

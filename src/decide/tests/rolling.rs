@@ -310,6 +310,22 @@ fn a_pod_that_stands_still_stops_a_roll_after_a_minute() {
 }
 
 #[test]
+fn a_master_from_whom_nobody_may_take_over_is_not_made_anew_and_that_is_said() {
+    let mut world = story(2);
+    let never = ["node-1", "node-2"].map(|node| serde_json::json!({"node": node, "priority": 0}));
+    world.cluster.spec.failover.priorities = serde_json::from_value(never.to_vec().into()).unwrap();
+    change(&mut world, "redis:8.4");
+    assert_eq!(made_anew(&mut world, 40), [2, 1]);
+    assert_eq!(waits_for(&world), "a replica that can take over from s-0");
+    let said = message(&world, "UpToDate");
+    let why = "no replica can take over from s-0 now: switchover-dry-run=any@1 says why";
+    assert!(said.ends_with(why), "{said}");
+    world.cluster.spec.failover.priorities.clear();
+    assert_eq!(made_anew(&mut world, 20), [0]);
+    ends_well(&world);
+}
+
+#[test]
 fn under_supervision_the_master_waits_for_an_approval_of_this_very_revision() {
     let mut world = story(2);
     world.cluster.spec.update.strategy = UpdateStrategy::Supervised;

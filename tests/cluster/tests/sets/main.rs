@@ -8,4 +8,5 @@ mod manifests;
 mod quiet;
 mod removal;
 mod requests;
+mod rolls;
 mod settings;
