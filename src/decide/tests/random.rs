@@ -294,6 +294,16 @@ fn the_same_holds_while_every_pod_is_made_anew() {
 }
 
 #[test]
+fn who_is_locked_out_while_out_of_sight_acknowledges_nothing() {
+    let gone = Event::Reach {
+        pod: 2,
+        reach: Reach::Nobody,
+    };
+    let lost = vec![Event::ForceDelete { pod: 2 }, Event::LoseVolume { pod: 1 }];
+    run(settled(2), &[vec![gone], lost, vec![], vec![]]);
+}
+
+#[test]
 fn the_first_write_of_a_set_is_not_lost_to_an_empty_master() {
     let tail = Event::Kill {
         pod: 0,

@@ -193,10 +193,16 @@ fn lowering(world: &World, old: &Authority, new: &Authority) {
     if is.min_replicas_to_write >= was.min_replicas_to_write.min(by_spec) || new.epoch > old.epoch {
         return;
     }
-    let Some(master) = world.master().and_then(|o| world.pod(o)) else {
+    let Some((master, redis)) = world.master().and_then(|o| Some((world.pod(o)?, world.redis(o)?))) else {
         return;
     };
-    let linked = world.followers(&master.ip).len() as i32;
+    // Who was locked out while out of sight believes that its link is up: the master has closed its end.
+    let may = |at: &&usize| {
+        world
+            .pod(**at)
+            .is_some_and(|p| redis.links.contains_key(&names::pod(SET, p.name)))
+    };
+    let linked = world.followers(&master.ip).iter().filter(may).count() as i32;
     assert!(
         linked <= is.min_replicas_to_write,
         "min falls to {} while {linked} replicas acknowledge",
