@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
 use kube::api::Api;
@@ -16,6 +16,7 @@ use kube::runtime::{Predicate, PredicateConfig, WatchStreamExt, predicates, refl
 use kube::{Client, ResourceExt};
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::act::{self, Actor, Outcome, StatusWriter};
@@ -27,8 +28,8 @@ use crate::model::cluster::{Cluster, InvalidSet};
 use crate::model::plan::{Note, Plan};
 use crate::model::redis::SetKey;
 use crate::observe::{self, Memory, Scope, Stores, version};
-use crate::redis::clock;
 use crate::redis::probe::Probes;
+use crate::redis::{Dial, clock};
 
 /// Rounds of one reconcile; a set that needs more is looked at again from the queue, after the others.
 const ROUNDS: usize = 16;
@@ -78,6 +79,8 @@ pub struct Leader {
     pub namespaces: Vec<String>,
     /// Whether this process may act.
     pub leadership: Leadership,
+    /// Opens the connections to Redis.
+    pub dial: Arc<dyn Dial>,
     /// Publishes events.
     pub recorder: Recorder,
     /// What others see.
@@ -135,13 +138,14 @@ async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
     let Leader {
         client,
         leadership,
+        dial,
         recorder,
         metrics,
         namespaces: _,
     } = leader;
     let (wake, woken) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
-    let probes = Probes::new(wake.clone());
+    let probes = Probes::new(wake.clone(), dial);
     let _hangup = Hangup(probes.clone());
     let stores = Stores::watch(&client, &scope, &wake, &mut tasks);
     let (sets, writer) = reflector::store();

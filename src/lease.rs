@@ -58,8 +58,9 @@ impl Leadership {
         let led = self
             .0
             .wait_for(|until| until.is_some_and(|until| Instant::now() < until))
-            .await;
-        if led.is_err() {
+            .await
+            .is_ok();
+        if !led {
             std::future::pending::<()>().await;
         }
     }

@@ -6,6 +6,7 @@
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -18,6 +19,7 @@ use redis_operator::controller::{self, Leader};
 use redis_operator::http::{self, Readiness};
 use redis_operator::lease::{Keeper, Timing};
 use redis_operator::metrics::Metrics;
+use redis_operator::redis::Tcp;
 use redis_operator::{act, names, observe};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -225,6 +227,7 @@ async fn run(options: Options) -> Result<(), Fatal> {
         client: client.clone(),
         namespaces: options.watch_namespaces.clone(),
         leadership,
+        dial: Arc::new(Tcp),
         metrics,
     };
     let work = {

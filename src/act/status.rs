@@ -1,11 +1,12 @@
 //! The observed fields of status and events: written last, only when changed, never in the way of an effect.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{ActError, Actor, call};
 use crate::api::RedisReplicaSet;

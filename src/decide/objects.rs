@@ -102,18 +102,22 @@ fn app_password(view: &View, wanted: &mut Wanted) -> Option<String> {
     acl::hash_of(&credentials.acl, &view.cluster.spec.auth.username)
 }
 
-/// The VIP's pod: the recorded master, but nobody before a new set's first master takes writes, or while it is fenced.
+/// The VIP's pod: the recorded master, but nobody before a new set's first master takes writes, or while it is fenced. One
+/// that it leads to already stays while nobody has looked at it: an operator that begins must not take the VIP from a master
+/// that serves.
 pub(super) fn vip_master<'a>(view: &View<'a>) -> Option<&'a str> {
     let status = &view.observed.status;
     let founding = status
         .operation
         .as_ref()
         .is_some_and(|o| o.kind == OperationKind::Bootstrap);
-    if founding && view.serving().is_none() {
+    let master = status.master.as_ref()?.name.as_str();
+    let unseen = view.master().and_then(Member::facts).is_none();
+    let stays = unseen && vip_names(view, master);
+    if founding && view.serving().is_none() && !stays {
         return None;
     }
-    let master = status.master.as_ref().map(|m| m.name.as_str());
-    master.filter(|name| !view.is_fenced(name))
+    (!view.is_fenced(master)).then_some(master)
 }
 
 /// Whether the VIP as it stands in the cluster names a pod in the epoch of now.

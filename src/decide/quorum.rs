@@ -3,6 +3,7 @@
 //! Both are state, recorded before they fall and after they were reached; neither is computed from spec at the
 //! moment of need. Lowering needs proof that the missing pods confirm nothing.
 
+use super::replicas::younger_looks;
 use super::roles::Roles;
 use super::view::{View, target};
 use super::{cut, fate, links};
@@ -97,8 +98,10 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
     if min < in_force || (min > in_force && (wait_goal == quorum.wait || linked < min)) {
         return arm(in_force);
     }
+    let rises = wait_goal > quorum.wait;
     Roles {
-        waits: wait_goal > quorum.wait || in_force < min_goal,
+        waits: rises || in_force < min_goal,
+        steps: if rises { younger_looks(view, facts) } else { Vec::new() },
         ..Roles::default()
     }
 }

@@ -261,7 +261,7 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
 
 /// Looks at replicas whose last look is older than the one at the master. Looks at all of them come at the same
 /// interval and keep their distance: without this, one that is always looked at just before the master may never vote.
-fn younger_looks(view: &View, master: &Facts) -> Vec<Step> {
+pub(super) fn younger_looks(view: &View, master: &Facts) -> Vec<Step> {
     let older = |f: &Facts| sync::linked(f) && f.replid == master.replid && f.asked_at < master.answered_at;
     let offset = master.offset;
     view.others()

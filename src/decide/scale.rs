@@ -2,7 +2,7 @@
 //!
 //! A pod is locked out, leaves the electors, and only then the StatefulSet is made smaller by one.
 
-use super::replicas::may_leave;
+use super::replicas::{may_leave, younger_looks};
 use super::roles::Roles;
 use super::switchover::{self, To};
 use super::view::{View, target};
@@ -60,6 +60,7 @@ pub(super) fn part(view: &View, victim: &Member, master: &Member, facts: &Facts,
     if !may_leave(view, &view.authority.electors, entry, facts) {
         return Roles {
             waits: true,
+            steps: younger_looks(view, facts),
             ..Roles::default()
         };
     }

@@ -3,7 +3,7 @@
 //! What the watches do not show is asked for: it is missing, or it is somebody else's, or it lost our label.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
@@ -13,6 +13,7 @@ use kube::api::{Api, ApiResource, DynamicObject};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::stores::{Newest, Stores};
 use crate::build;

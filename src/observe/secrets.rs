@@ -1,12 +1,13 @@
 //! The set's two Secrets, read and kept for a while: Secrets are not watched, so that the operator needs no right to list
 //! them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::{Api, Client, ResourceExt};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::objects::owner;
 use crate::model::cluster::Cluster;

@@ -5,9 +5,9 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Instant;
 
 use k8s_openapi::jiff::Timestamp;
+use tokio::time::Instant;
 
 /// Where both clocks stood when time was first asked for.
 static START: OnceLock<(Instant, i64)> = OnceLock::new();

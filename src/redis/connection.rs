@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::client::{CallError, Command, Connection, DEADLINE, End};
+use super::socket::Dial;
 use super::{Secret, acl, info, socket};
 use crate::model::redis::Facts;
 use crate::names;
@@ -55,15 +56,15 @@ pub struct View {
 ///
 /// Order matters: the login goes out with the question who answers, and nothing is done before the answer, since a
 /// pod's address may have gone to another pod. Then every other connection of our user is killed: a previous operator may still hold one.
-pub async fn open(endpoint: &Endpoint, view: View) -> Result<Connection, CallError> {
-    match timeout(OPEN_DEADLINE, open_without_deadline(endpoint, view)).await {
+pub async fn open(dial: &dyn Dial, endpoint: &Endpoint, view: View) -> Result<Connection, CallError> {
+    match timeout(OPEN_DEADLINE, open_without_deadline(dial, endpoint, view)).await {
         Ok(result) => result,
         Err(_) => Err(CallError::NotConnected(End::Timeout)),
     }
 }
 
-async fn open_without_deadline(endpoint: &Endpoint, view: View) -> Result<Connection, CallError> {
-    let connection = dial(endpoint.address, view).await?;
+async fn open_without_deadline(dial: &dyn Dial, endpoint: &Endpoint, view: View) -> Result<Connection, CallError> {
+    let connection = silent(dial, endpoint.address, view).await?;
     let auth = Command::new("AUTH", &["AUTH", &endpoint.user]).secret(endpoint.password.expose());
     let name = Command::new("CONFIG GET", &["CONFIG", "GET", ANNOUNCED]);
     let replies = connection.run(vec![auth, name], DEADLINE).await?;
@@ -87,8 +88,8 @@ async fn open_without_deadline(endpoint: &Endpoint, view: View) -> Result<Connec
 }
 
 /// A connection over which nothing was said yet.
-async fn dial(address: SocketAddr, view: View) -> Result<Connection, CallError> {
-    let stream = socket::connect(address).await.map_err(CallError::NotConnected)?;
+async fn silent(dial: &dyn Dial, address: SocketAddr, view: View) -> Result<Connection, CallError> {
+    let stream = socket::connect(dial, address).await.map_err(CallError::NotConnected)?;
     let end = stream.end();
     // No user and no library name: then the crate sends nothing of its own. Our user may not run CLIENT SETINFO,
     // and passwords are bytes, which it has no room for. Deadlines are ours.

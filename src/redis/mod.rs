@@ -18,3 +18,4 @@ pub use client::{CallError, Connection};
 pub use connection::{Endpoint, View};
 pub use probe::{Probes, Target};
 pub use secret::{Secret, link_secret};
+pub use socket::{Dial, Stream, Tcp};

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::client::Connection;
 use super::connection::{Endpoint, View};
+use super::socket::Dial;
 use crate::model::redis::{Facts, PodUid, Seen, SetKey};
 use watched::Watched;
 
@@ -34,6 +35,7 @@ pub struct Target {
 pub struct Probes {
     sets: Arc<Mutex<Sets>>,
     wake: mpsc::UnboundedSender<SetKey>,
+    dial: Arc<dyn Dial>,
 }
 
 #[derive(Default)]
@@ -46,10 +48,11 @@ struct Sets {
 impl Probes {
     /// Watches nothing yet. The key of a set is sent to `wake` whenever something about one of its Redis changes,
     /// other than how far its stream is.
-    pub fn new(wake: mpsc::UnboundedSender<SetKey>) -> Self {
+    pub fn new(wake: mpsc::UnboundedSender<SetKey>, dial: Arc<dyn Dial>) -> Self {
         Self {
             sets: Arc::default(),
             wake,
+            dial,
         }
     }
 
@@ -76,7 +79,7 @@ impl Probes {
                     let seen = old.as_ref().map(|old| old.seen());
                     old.inspect(|old| old.stop());
                     let watched = Arc::new(Watched::new(set.clone(), target, seen, self.wake.clone()));
-                    watched.start(tokio::spawn(task::watch(watched.clone())).abort_handle());
+                    watched.start(tokio::spawn(task::watch(watched.clone(), self.dial.clone())).abort_handle());
                     watched
                 }
             };

@@ -1,4 +1,4 @@
-//! The TCP socket under a connection: its options, and how it came to its end.
+//! The stream under a connection, which is a TCP socket: its options, and how it came to its end.
 //!
 //! Knows nothing of the protocol.
 
@@ -9,9 +9,10 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
 /// Bytes that nobody acknowledges for this long end a connection: a node that lost its power sends no FIN.
 const USER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -55,10 +56,34 @@ impl End {
     }
 }
 
-/// Opens a connection. Closing it sends a reset: nothing of ours is delivered after we gave it up.
-pub(super) async fn connect(address: SocketAddr) -> Result<Watched, End> {
-    let socket = prepare(address).map_err(|error| End::of(&error))?;
-    let stream = socket.connect(address).await.map_err(|error| End::of(&error))?;
+/// Bytes in both directions.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Opens streams to a Redis. The operator's is [`Tcp`]; a test may have its servers in memory.
+pub trait Dial: Send + Sync {
+    /// Opens one.
+    fn dial(&self, address: SocketAddr) -> BoxFuture<'_, Result<Box<dyn Stream>, End>>;
+}
+
+/// The network.
+pub struct Tcp;
+
+impl Dial for Tcp {
+    /// Closing the stream sends a reset: nothing of ours is delivered after we gave it up.
+    fn dial(&self, address: SocketAddr) -> BoxFuture<'_, Result<Box<dyn Stream>, End>> {
+        Box::pin(async move {
+            let socket = prepare(address).map_err(|error| End::of(&error))?;
+            let stream = socket.connect(address).await.map_err(|error| End::of(&error))?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// Opens a connection.
+pub(super) async fn connect(dial: &dyn Dial, address: SocketAddr) -> Result<Watched, End> {
+    let stream = dial.dial(address).await?;
     Ok(Watched {
         stream,
         end: Arc::default(),
@@ -77,7 +102,7 @@ fn prepare(address: SocketAddr) -> io::Result<TcpSocket> {
 
 /// A stream that remembers how it ended.
 pub(super) struct Watched {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     end: Arc<OnceLock<End>>,
 }
 

@@ -307,6 +307,14 @@ fn the_vip_of_a_new_set_leads_to_nobody_before_its_master_takes_writes() {
 }
 
 #[test]
+fn an_operator_that_has_not_looked_at_a_new_sets_master_leaves_the_vip_where_it_is() {
+    let mut world = world("set epoch=1 master=0 op=Bootstrap min=1; 0 silent; 1 attached; 2 attached");
+    settle(&mut world);
+    let vip = world.live("Service", SET).unwrap();
+    assert_eq!(vip["spec"]["selector"][names::label::POD_NAME], "s-0");
+}
+
+#[test]
 fn an_operation_does_not_end_before_the_vip_names_its_master_in_its_epoch() {
     let granted = "set epoch=4 master=0 op=Grant; 0 armed=0 keys=5; 1 attached; 2 attached";
     let ends = |world: &World| steps(world).iter().any(|s| s.starts_with("record s-0 serves"));

@@ -58,6 +58,18 @@ fn an_elector_leaves_only_when_enough_of_the_others_hold_everything() {
 }
 
 #[test]
+fn a_replica_that_is_always_looked_at_just_before_the_master_does_not_hold_up_a_scale_in() {
+    let mut world = world(
+        "set replicas=2 sts=4 epoch=3 master=0 k=1 min=1; 0 armed=1 keys=5; 1 attached; 2 attached; 3 fenced same",
+    );
+    world.probe(0);
+    let plan = settle(&mut world);
+    let steps: Vec<_> = plan.steps.iter().map(say).collect();
+    let looks = |step: &String, pod: &str| step.starts_with(&format!("catch-up {pod} to "));
+    assert!(looks(&steps[0], "s-1") && looks(&steps[1], "s-2"), "{steps:?}");
+}
+
+#[test]
 fn pods_go_one_at_a_time_from_the_top() {
     let text = "set replicas=1 sts=5 epoch=3 master=0 k=1 min=0; 0 armed=0; 1 attached";
     let plan = |rest: &str| check(&format!("{text}; {rest}"), &["lock-out s-4 at s-0"], &[]);

@@ -10,6 +10,7 @@ use crate::model::redis::{Facts, ProbeError, RoleState};
 use crate::redis::client::{CallError, Connection, End};
 use crate::redis::clock::now;
 use crate::redis::connection;
+use crate::redis::socket::Dial;
 
 /// Between two looks while something is about to change, or just after a command.
 const SHORT_INTERVAL: Duration = Duration::from_millis(100);
@@ -22,11 +23,11 @@ const HUNG: Duration = Duration::from_secs(3);
 const STABLE: Duration = Duration::from_secs(1);
 
 /// Watches until the task is aborted.
-pub(super) async fn watch(watched: Arc<Watched>) {
+pub(super) async fn watch(watched: Arc<Watched>, dial: Arc<dyn Dial>) {
     let mut backoff = Backoff::default();
     loop {
         let asked_at = now();
-        let opened = connection::open(watched.endpoint(), watched.view()).await;
+        let opened = connection::open(dial.as_ref(), watched.endpoint(), watched.view()).await;
         match opened {
             Ok(connection) => {
                 let since = Instant::now();

@@ -38,7 +38,7 @@ pub const MODULES: &[Module] = &[
     module("act",         May::Write,   "names api model build redis redis::info observe lease metrics"),
     module("http",        May::Read,    "lease metrics"),
     module("controller",  May::Read,    "names api model build decide redis observe act lease metrics http"),
-    module("main",        May::Read,    "names api act observe controller lease metrics http"),
+    module("main",        May::Read,    "names api act redis observe controller lease metrics http"),
 ];
 
 /// What a module that computes may not name, and why.

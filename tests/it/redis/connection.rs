@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis_operator::model::redis::ProbeError;
 use redis_operator::redis::client::{CallError, End};
 use redis_operator::redis::connection::open;
-use redis_operator::redis::{Endpoint, Secret, Target, roles};
+use redis_operator::redis::{Endpoint, Secret, Target, Tcp, roles};
 
 use super::server::{APP_PASSWORD, OPERATOR_PASSWORD, Server, announced, binaries, until, view};
 
@@ -18,7 +18,7 @@ async fn another_pods_redis_at_the_address_is_the_wrong_server_and_nothing_is_do
             announced: announced("orders-1"),
             ..server.endpoint()
         };
-        let error = open(&endpoint, view()).await.err();
+        let error = open(&Tcp, &endpoint, view()).await.err();
         assert_eq!(
             error,
             Some(CallError::WrongServer {
@@ -41,7 +41,7 @@ async fn a_wrong_password_is_not_mistaken_for_a_dead_server() {
             password: Secret::new("another"),
             ..server.endpoint()
         };
-        assert_eq!(open(&endpoint, view()).await.err(), Some(CallError::NoAuth));
+        assert_eq!(open(&Tcp, &endpoint, view()).await.err(), Some(CallError::NoAuth));
         assert!(ProbeError::from(CallError::NoAuth).proves_life());
     }
 }
@@ -53,7 +53,7 @@ async fn a_closed_port_refuses() {
         let endpoint = server.endpoint();
         server.kill();
         assert_eq!(
-            open(&endpoint, view()).await.err(),
+            open(&Tcp, &endpoint, view()).await.err(),
             Some(CallError::NotConnected(End::Refused))
         );
     }
@@ -137,6 +137,7 @@ async fn no_secret_shows_in_debug_output_or_in_an_error() {
         let refused = roles::attach(&redis, server.address(), 6379, "rrs-link-orders-0\u{0}", &link).await;
         let facts = redis.look().await.unwrap();
         let wrong = open(
+            &Tcp,
             &Endpoint {
                 user: "nobody".into(),
                 ..server.endpoint()

@@ -1,12 +1,13 @@
 //! The watch over real servers: what wakes a set, and what is known afterwards.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::SignedDuration;
 use redis_operator::model::redis::{PodUid, ProbeError, RoleState, Seen, SetKey};
 use redis_operator::redis::client::End;
-use redis_operator::redis::{Probes, Secret, Target, clock, roles};
+use redis_operator::redis::{Probes, Secret, Target, Tcp, clock, roles};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
@@ -21,7 +22,7 @@ impl Watch {
     fn new() -> Self {
         let (wake, woken) = unbounded_channel();
         Self {
-            probes: Probes::new(wake),
+            probes: Probes::new(wake, Arc::new(Tcp)),
             woken,
         }
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo};
 use redis_operator::redis::connection::open;
-use redis_operator::redis::{Connection, Endpoint, Secret, View};
+use redis_operator::redis::{Connection, Endpoint, Secret, Tcp, View};
 
 /// Longest any condition may take. Generous: the machine may be full.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -153,7 +153,7 @@ impl Server {
 
     /// A connection as the operator.
     pub async fn operator(&self) -> Connection {
-        open(&self.endpoint(), view())
+        open(&Tcp, &self.endpoint(), view())
             .await
             .unwrap_or_else(|error| panic!("{error}: {}", self.log()))
     }
