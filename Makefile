@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test unit lint doc cluster-test generate check-generated image down clean
+.PHONY: help demo test unit model lint doc cluster-test generate check-generated image down clean
 
 # Outside the tree, so that a fresh clone finds what an earlier one has built.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/redis-operator/target
@@ -23,6 +23,10 @@ test: ## Everything CI runs: lint, docs, unit tests, cluster suite (root)
 unit: ## Tests that need no cluster, in under two minutes once built
 	hack/preflight rust
 	cargo test --locked
+
+model: ## Every order of more faults in a small set, over the shipped decisions: minutes; says states and times
+	hack/preflight rust
+	cargo test --locked --lib decide::tests::model -- --include-ignored --nocapture --test-threads 1
 
 lint: ## Formatting, and clippy with warnings denied
 	cargo fmt --all --check

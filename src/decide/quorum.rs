@@ -4,6 +4,7 @@
 //! moment of need. Lowering needs proof that the missing pods confirm nothing.
 
 use super::roles::Roles;
+use super::rules::{self, Rule};
 use super::view::{View, target};
 use super::{cut, fate, links};
 use crate::api::status::Quorum;
@@ -64,7 +65,8 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
     if let Some(steps) = lowering(view, master, facts) {
         return Roles::steps(steps);
     }
-    if wait_goal > quorum.wait && may_rise(view, facts, wait_goal) {
+    let may_rise = !rules::holds(Rule::KRisesLast) || may_rise(view, facts, wait_goal);
+    if wait_goal > quorum.wait && may_rise {
         return if min == min_goal {
             record(
                 view,
