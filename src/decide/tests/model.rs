@@ -49,8 +49,6 @@ pub struct At {
 /// A rule of the acts that is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lapse {
-    /// A new leader leaves the connections of the one before open.
-    ConnectionsStay,
     /// Status is written over whatever is there now.
     RecordsAnyway,
 }
@@ -69,6 +67,11 @@ impl Model for Setting {
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         self.happens(state, action)
+    }
+
+    /// A switchover whose target does not catch up is begun again under another epoch, for ever.
+    fn within_boundary(&self, state: &State) -> bool {
+        state.status.epoch <= 6
     }
 
     fn properties(&self) -> Vec<Property<Self>> {

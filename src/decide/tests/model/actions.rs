@@ -143,7 +143,7 @@ impl Setting {
         let Some(mut late) = state.late.take() else { return };
         let act = late.acts.remove(nth);
         let by = operator::By::Late {
-            foreign: late.foreign && self.lapse != Some(Lapse::ConnectionsStay),
+            foreign: late.foreign,
             newest: late.newest || self.lapse == Some(Lapse::RecordsAnyway),
         };
         state.late = (!late.acts.is_empty()).then_some(late);

@@ -178,6 +178,14 @@ fn nothing_is_broken_by_more_faults() {
             }),
         ),
         (
+            "a scale-in and a crash",
+            three(Left {
+                scale: Some(2),
+                crashes: 1,
+                ..NONE
+            }),
+        ),
+        (
             "a scale-out and a crash",
             three(Left {
                 scale: Some(4),

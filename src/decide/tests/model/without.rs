@@ -127,3 +127,20 @@ fn without_compare_and_set_a_late_record_of_an_operator_before_undoes_a_failover
     };
     breaks("compare-and-set", &setting, (STEPS, 14));
 }
+
+/// Known and open: docs/decisions/failover.md.
+#[test]
+#[ignore = "takes long: make model"]
+fn a_living_master_deleted_by_force_and_a_replicas_crash_still_lose_a_confirmed_write() {
+    let left = Left {
+        mutes: 1,
+        forced: 1,
+        crashes: 1,
+        ..NONE
+    };
+    let at = At {
+        dies: &[1, 2],
+        cut: &[0],
+    };
+    breaks("an answer to both", &Setting { at, ..setting(3, left) }, (NO_LOSS, 15));
+}
