@@ -132,7 +132,8 @@ fn lowering(view: &View, master: &Member, facts: &Facts) -> Option<Vec<Step>> {
     if linked >= quorum.min_replicas_to_write {
         return None;
     }
-    let mut steps = silenced(view, master, facts)?;
+    let none = || (!rules::holds(Rule::MinFallsByProof)).then(Vec::new);
+    let mut steps = silenced(view, master, facts).or_else(none)?;
     let lowered = Quorum {
         min_replicas_to_write: linked,
         degraded: linked < min_target(view.pods()),
