@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test unit sim lint doc cluster-test generate check-generated image down clean
+.PHONY: help demo test unit model sim lint doc cluster-test generate check-generated image down clean
 
 # Outside the tree, so that a fresh clone finds what an earlier one has built.
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/redis-operator/target
@@ -27,6 +27,10 @@ unit: ## Tests that need no cluster, in under two minutes once built
 sim: ## Every scenario with every fault at every effect of the operator, in memory; SIM=Kill/17/lost-reply picks
 	hack/preflight rust
 	SIM=$(or $(SIM),all) cargo test --locked --test sim -- --nocapture
+
+model: ## Every order of more faults in a small set, over the shipped decisions: minutes; says states and times
+	hack/preflight rust
+	cargo test --locked --lib decide::tests::model -- --include-ignored --nocapture --test-threads 1
 
 lint: ## Formatting, and clippy with warnings denied
 	cargo fmt --all --check

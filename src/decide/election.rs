@@ -7,6 +7,7 @@ use super::emptiness;
 use super::hold::Hold;
 use super::lineage::{self, Position};
 use super::priority;
+use super::rules::{self, Rule};
 use super::view::{View, supported};
 use crate::api::status::{Elector, Positions};
 use crate::model::observed::Member;
@@ -35,11 +36,15 @@ struct Vote<'a> {
 
 /// Votes that are needed of so many electors: with fewer, a write confirmed by `wait` replicas may be on none of them.
 pub(super) fn needed(electors: usize, wait: usize) -> usize {
+    let wait = if rules::holds(Rule::AllButK) { wait } else { electors };
     electors.saturating_sub(wait).min(electors.saturating_sub(1)).max(1)
 }
 
 /// Counts what was read.
 pub(super) fn count<'a>(view: &View<'a>) -> Election<'a> {
+    if !rules::holds(Rule::VoteIsADetach) {
+        return prospect(view);
+    }
     poll(view, |facts| facts.state() == RoleState::Fenced)
 }
 
@@ -79,7 +84,7 @@ fn of_volume<'a>(view: &View<'a>, elector: &Elector) -> Option<&'a Member> {
 fn vote<'a>(view: &View<'a>, elector: &Elector, counts: impl Fn(&Facts) -> bool) -> Result<Vote<'a>, String> {
     let member = of_volume(view, elector).ok_or("its volume is gone")?;
     let facts = member.facts().ok_or("does not answer")?;
-    if elector.learner {
+    if elector.learner && rules::holds(Rule::LearnersDoNotVote) {
         return Err("does not hold everything yet".into());
     }
     if facts.loading.is_some() {
@@ -130,7 +135,8 @@ impl<'a> Election<'a> {
         let Some(best) = self.votes.iter().map(|v| v.position).max() else {
             return Err(Hold::NoCandidate(self.missing.join(", ")));
         };
-        let mut equal: Vec<_> = self.votes.iter().filter(|v| v.position == best).collect();
+        let is_best = |v: &&Vote| v.position == best || !rules::holds(Rule::NobodyBelowTheLargest);
+        let mut equal: Vec<_> = self.votes.iter().filter(|v| is_best(v)).collect();
         equal.sort_by_key(|v| {
             let priority = priority::of(view, v.member);
             (

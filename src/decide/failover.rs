@@ -10,8 +10,10 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::election::{self, Election};
 use super::fate::{self, Fate};
 use super::hold::Hold;
+use super::quorum::min_target;
 use super::report;
 use super::roles::Roles;
+use super::rules::{self, Rule};
 use super::view::{View, target};
 use super::{handover, operation};
 use crate::api::WhenUnreachable;
@@ -69,7 +71,7 @@ fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
     let late = |m: &&&Member| m.facts().is_some_and(|f| f.asked_at >= since + DRAIN);
     // Only a refused connection can be mistaken: the kubelet and another process in its place can not.
     let mistaken: Vec<_> = draining.iter().filter(late).map(|m| m.name.clone()).collect();
-    if proof == Proof::ConnectionRefused && !mistaken.is_empty() {
+    if proof == Proof::ConnectionRefused && !mistaken.is_empty() && rules::holds(Rule::LinksVetoDeath) {
         return Roles::waiting_for(Hold::LinkStillUp { pods: mistaken });
     }
     let drains: Vec<_> = draining
@@ -90,7 +92,7 @@ fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
         _ => OperationReason::Restarted,
     };
     let election = election::count(view);
-    if election.suffices() {
+    if election.suffices() && rules::holds(Rule::VotesBeforeTheFile) {
         return match election.winner(view) {
             Ok(winner) => choose(view, &election, winner, proof, Witnesses::default(), reason),
             Err(hold) => own_data(view, &election, hold),
@@ -121,7 +123,8 @@ fn silent(view: &View, since: Timestamp, error: &str) -> Roles {
     let pod = view.master().map_or_else(String::new, |m| m.name.clone());
     let (witnesses, hearing) = fate::witnesses(view);
     let policy = view.cluster.spec.failover.when_unreachable;
-    let min = view.authority.quorum.map_or(0, |q| q.min_replicas_to_write);
+    let in_force = view.authority.quorum.filter(|_| rules::holds(Rule::MinIsState));
+    let min = in_force.map_or_else(|| min_target(view.pods()), |q| q.min_replicas_to_write);
     let loose = loose(view);
     let unsure = min == 0 || loose.len() >= usize::try_from(min).unwrap_or(0);
     let refusal = if view.others().next().is_none() {
@@ -132,13 +135,13 @@ fn silent(view: &View, since: Timestamp, error: &str) -> Roles {
         })
     } else if policy == WhenUnreachable::Never {
         Some(Hold::NeverByPolicy { pod, since })
-    } else if !hearing.is_empty() {
+    } else if !hearing.is_empty() && rules::holds(Rule::ReplicasAgree) {
         Some(Hold::WitnessesDisagree { pods: hearing })
     } else if let Some((last, until)) = cooling(view) {
         Some(Hold::CoolingDown { last, until })
     } else if policy == WhenUnreachable::Quorum && min == 0 {
         Some(Hold::TooFewPods { pod, since })
-    } else if policy == WhenUnreachable::Quorum && unsure {
+    } else if policy == WhenUnreachable::Quorum && unsure && rules::holds(Rule::OneWriter) {
         Some(Hold::QuorumMissing { pod, loose, min })
     } else {
         None
@@ -174,7 +177,7 @@ fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: Operat
         return Roles::waiting(detach);
     }
     let until = last_detached(view) + fate::self_fence(view);
-    if view.now < until {
+    if view.now < until && rules::holds(Rule::FenceWait) {
         let pod = view
             .authority
             .master
@@ -199,6 +202,7 @@ fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: Operat
 
 /// When the last replica was detached, as far as they answer.
 pub(super) fn last_detached(view: &View) -> Timestamp {
+    let began = view.authority.operation.as_ref().map_or(view.now, |o| o.started_at.0);
     let fenced = view
         .others()
         .filter_map(Member::facts)
@@ -206,7 +210,7 @@ pub(super) fn last_detached(view: &View) -> Timestamp {
     fenced
         .map(|f| view.observed.detached.get(&f.run_id).copied().unwrap_or(view.now))
         .max()
-        .unwrap_or(view.now)
+        .unwrap_or(began)
 }
 
 /// Whether a replica takes in the recorded master's stream, as far as can be told. One that was not attached to it yet
@@ -225,7 +229,7 @@ fn may_follow_master(view: &View, facts: &Facts) -> bool {
 pub(super) fn detach(view: &View) -> Vec<Step> {
     let loose = |f: &Facts| f.loading.is_none() && matches!(f.state(), RoleState::Attached { .. } | RoleState::Bare);
     view.others()
-        .filter(|m| m.facts().is_some_and(loose))
+        .filter(|m| rules::holds(Rule::VoteIsADetach) && m.facts().is_some_and(loose))
         .filter_map(target)
         .map(|to| Step::Fence { to })
         .collect()
@@ -315,7 +319,7 @@ fn choose(
         verdict: Some(verdict),
     };
     let mut authority = handover::handed_over(view, winner, operation);
-    if matches!(proof, Proof::FenceTimeElapsed | Proof::None) {
+    if matches!(proof, Proof::FenceTimeElapsed | Proof::None) && rules::holds(Rule::FencesAreRemembered) {
         authority.pending_fences.extend(pending_fence(view));
     }
     Roles::steps(vec![Step::Record {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::lineage;
+use super::rules::{self, Rule};
 use super::view::View;
 use crate::api::status::{Proof, Witnesses};
 use crate::build::conf;
@@ -94,7 +95,8 @@ pub(super) fn death(member: &Member) -> Option<Proof> {
     if *eof && matches!(error, ProbeError::Refused) {
         return Some(Proof::ConnectionRefused);
     }
-    has_ended(member).then_some(Proof::ContainerTerminated)
+    let silence = !rules::holds(Rule::SilenceIsNoProof) && !matches!(error, ProbeError::NotAsked);
+    (silence || has_ended(member)).then_some(Proof::ContainerTerminated)
 }
 
 /// Whether the kubelet says that the process has ended, and no other one answers yet.

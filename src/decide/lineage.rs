@@ -7,6 +7,7 @@
 
 use std::cmp::Reverse;
 
+use super::rules::{self, Rule};
 use super::view::View;
 use crate::api::status::History;
 use crate::model::redis::Facts;
@@ -25,7 +26,7 @@ pub(super) fn position(view: &View, facts: &Facts) -> Option<Position> {
     let syncing = facts.replica_link().is_some_and(|link| link.syncing);
     // A full resync that was cut off leaves the id of before, and nothing under it.
     let flushed = facts.replica_link().is_some() && facts.offset <= 1;
-    if facts.loading.is_some() || syncing || flushed {
+    if facts.loading.is_some() || (syncing || flushed) && rules::holds(Rule::ResyncIsNoPosition) {
         return None;
     }
     place(&view.authority.histories, &facts.replid, facts.offset)
@@ -33,8 +34,14 @@ pub(super) fn position(view: &View, facts: &Facts) -> Option<Position> {
 
 /// At or below the beginning of a lineage not one byte of it is held: then the last byte is of the lineage before.
 pub(super) fn place(histories: &[History], replid: &str, offset: u64) -> Option<Position> {
-    let mut lineage = histories.iter().position(|h| h.replid == replid)?;
-    while lineage + 1 < histories.len()
+    let known = histories.iter().position(|h| h.replid == replid);
+    let mut lineage = known.or(if rules::holds(Rule::UnknownIsNoPosition) {
+        None
+    } else {
+        Some(0)
+    })?;
+    while rules::holds(Rule::LineageOfTheLastByte)
+        && lineage + 1 < histories.len()
         && u64::try_from(histories[lineage].began).is_ok_and(|began| offset <= began && began > 0)
     {
         lineage += 1;

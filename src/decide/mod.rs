@@ -34,6 +34,7 @@ mod requests;
 mod revision;
 mod roles;
 mod roll;
+mod rules;
 mod scale;
 mod settings;
 mod silent;

@@ -11,6 +11,7 @@ use super::hold::Hold;
 use super::quorum::{min_target, wait_target};
 use super::replicas;
 use super::roles::Roles;
+use super::rules::{self, Rule};
 use super::view::{View, target};
 use super::{emptiness, fate, handover};
 use crate::api::status::{Elector, History, Identity, Operation, OperationKind, OperationReason, Quorum};
@@ -165,7 +166,7 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
 /// A pod that was deleted by force may live on and take writes for as long as replicas acknowledge them. So before its
 /// successor takes any, whoever may still follow it is detached, and the time passes after which it fences itself.
 fn end_of_the_old(view: &View, member: &Member, under_way: &Operation) -> Option<Roles> {
-    if under_way.reason != OperationReason::PodGone {
+    if under_way.reason != OperationReason::PodGone || !rules::holds(Rule::TheOldEndsFirst) {
         return None;
     }
     let ip = member.pod.as_ref().and_then(|p| p.ip.as_deref());
@@ -320,8 +321,8 @@ fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
         (Err(hold), _) => return Err(hold),
     };
     match emptiness::of_recorded(view, member, facts) {
-        Some(hold) => Err(hold),
-        None => Ok(facts),
+        Some(hold) if rules::holds(Rule::NobodyEmpty) => Err(hold),
+        Some(_) | None => Ok(facts),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::replicas::younger_looks;
 use super::roles::Roles;
+use super::rules::{self, Rule};
 use super::view::{View, target};
 use super::{cut, fate, links};
 use crate::api::status::Quorum;
@@ -65,7 +66,8 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, min: i32) -> R
     if let Some(steps) = lowering(view, master, facts) {
         return Roles::steps(steps);
     }
-    if wait_goal > quorum.wait && may_rise(view, facts, wait_goal) {
+    let may_rise = !rules::holds(Rule::KRisesLast) || may_rise(view, facts, wait_goal);
+    if wait_goal > quorum.wait && may_rise {
         return if min == min_goal {
             record(
                 view,
@@ -133,7 +135,8 @@ fn lowering(view: &View, master: &Member, facts: &Facts) -> Option<Vec<Step>> {
     if linked >= quorum.min_replicas_to_write {
         return None;
     }
-    let mut steps = silenced(view, master, facts)?;
+    let none = || (!rules::holds(Rule::MinFallsByProof)).then(Vec::new);
+    let mut steps = silenced(view, master, facts).or_else(none)?;
     let lowered = Quorum {
         min_replicas_to_write: linked,
         degraded: linked < min_target(view.pods()),

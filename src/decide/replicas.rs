@@ -6,6 +6,7 @@
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
+use super::rules::{self, Rule};
 use super::view::{View, target};
 use super::{divergence, fate, lineage, links, silent, sync};
 use crate::api::status::{Elector, Identity, MemberState};
@@ -46,7 +47,7 @@ fn strangers(view: &View) -> Option<Step> {
 /// pod of its name is attached: its old process may live on a node that nobody reaches, and would go on to acknowledge
 /// under that name. So is one that is silent for long, before it leaves.
 fn lost(view: &View, master: &Member, facts: &Facts) -> Option<Step> {
-    let parent = target(master)?;
+    let parent = target(master).filter(|_| rules::holds(Rule::LockOutFirst))?;
     let may_attach = |e: &&Elector| links::may_attach(facts, &e.name) && !taken_over(view, e, master, facts);
     let answers = |m: &Member| m.facts().is_some_and(|f| f.loading.is_none());
     let succeeded = |e: &Elector| view.others().any(|m| links::is_succeeded(e, m) && answers(m));
@@ -97,7 +98,7 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
         };
         match list.iter_mut().find(|e| e.volume == identity.volume) {
             None if stays_out(view, member) => {}
-            None => {
+            None if rules::holds(Rule::EnterFirst) || member.facts().is_some_and(sync::linked) => {
                 why.push(format!("{} enters", member.name));
                 list.push(learner(identity));
             }
@@ -114,7 +115,7 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
                 why.push(format!("{} holds everything", member.name));
                 entry.learner = false;
             }
-            Some(_) => {}
+            None | Some(_) => {}
         }
     }
     if let Some(gone) = list
@@ -169,7 +170,8 @@ pub(super) fn may_leave(view: &View, electors: &[Elector], leaving: &Elector, fa
     let replaced = view
         .master()
         .is_some_and(|master| taken_over(view, leaving, master, facts));
-    if links::may_attach(facts, &leaving.name) && !replaced {
+    let barred = replaced || !rules::holds(Rule::LockOutFirst);
+    if links::may_attach(facts, &leaving.name) && !barred {
         return false;
     }
     may_end(view, electors, leaving, facts)
@@ -196,7 +198,7 @@ fn may_end(view: &View, electors: &[Elector], leaving: &Elector, facts: &Facts) 
         .authority
         .quorum
         .map_or(0, |q| usize::try_from(q.wait).unwrap_or(0));
-    holders >= wait.min(rest.len())
+    holders >= wait.min(rest.len()) || !rules::holds(Rule::OthersHoldEverything)
 }
 
 /// Whether a replica's process is known to have ended.
@@ -224,7 +226,8 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     let mut waits = !overdue.is_empty() || awaits_a_look(view, facts);
     for child in others.into_iter().chain(overdue) {
         let Some(child_facts) = child.facts() else { continue };
-        let is_elector = child.identity().is_some_and(|i| view.elector(&i).is_some());
+        let entered = child.identity().is_some_and(|i| view.elector(&i).is_some());
+        let is_elector = entered || !rules::holds(Rule::EnterFirst);
         let deleting = child.pod.as_ref().is_none_or(|p| p.deleting);
         if child_facts.loading.is_some()
             || deleting

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
+use super::rules::{self, Rule};
 use super::view::{View, supported, target};
 use super::{election, failover, handover, lineage, operation, priority, report, sync};
 use crate::api::status::{Operation, OperationKind, OperationReason, Proof, Witnesses};
@@ -145,6 +146,11 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
     let to = view.observed.member(&under_way.to);
     if let Some((master, facts, _)) = view.serving() {
         let fit = to.is_some_and(|m| unfit(view, m, facts).is_none());
+        if !rules::holds(Rule::DemoteFirst)
+            && let Some(winner) = to.filter(|_| fit)
+        {
+            return hand_over(view, winner, facts, under_way);
+        }
         return match target(master) {
             Some(_) if fit && busy(view, under_way).is_some() => Roles {
                 wake: busy(view, under_way),
@@ -166,7 +172,8 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
         return failover::decide(view).unwrap_or_else(|| operation::grant_again(view));
     };
     if let Some((winner, facts)) = to.and_then(|m| Some((m, m.facts()?))) {
-        if lineage::position(view, facts).is_some_and(|held| held >= end) {
+        if lineage::position(view, facts).is_some_and(|held| held >= end || !rules::holds(Rule::TargetHoldsEverything))
+        {
             return hand_over(view, winner, facts, under_way);
         }
         let since = view

@@ -7,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::SignedDuration;
 
 use super::divergence;
+use super::rules::{self, Rule};
 use super::view::View;
 use crate::api::status::MemberState;
 use crate::model::observed::Member;
@@ -140,6 +141,9 @@ pub(super) fn may_be_connected(view: &View, member: &Member) -> bool {
         return true;
     };
     let announced = names::dns(&view.cluster.name, &view.cluster.namespace, &member.name);
+    if !rules::holds(Rule::ConnectedIsAlive) {
+        return false;
+    }
     view.serving()
         .is_none_or(|(_, facts, _)| facts.asked_at <= *since || facts.replicas.iter().any(|r| r.ip == announced))
 }

@@ -4,6 +4,7 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::rules::{self, Rule};
 use crate::api::status::{Elector, Identity};
 use crate::model::cluster::Cluster;
 use crate::model::observed::{Live, Member, ObjectId, Observed};
@@ -138,6 +139,9 @@ impl<'a> View<'a> {
 
     /// The k of `WAIT k` in force.
     pub fn wait(&self) -> usize {
+        if !rules::holds(Rule::KIsState) {
+            return self.pods() / 2;
+        }
         self.authority
             .quorum
             .map_or(0, |q| usize::try_from(q.wait).unwrap_or(0))
