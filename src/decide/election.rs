@@ -155,7 +155,11 @@ impl<'a> Election<'a> {
             let (pod, why) = equal.iter().find_map(|v| why(&v)).unwrap_or_default();
             Hold::BestNotEligible { pod, why }
         })?;
-        emptiness::of_winner(view, winner.0, winner.1).map_or(Ok(winner), Err)
+        let refusal = emptiness::of_winner(view, winner.0, winner.1);
+        match refusal.filter(|_| rules::holds(Rule::NobodyEmptyWins)) {
+            Some(refusal) => Err(refusal),
+            None => Ok(winner),
+        }
     }
 }
 

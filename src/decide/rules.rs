@@ -45,6 +45,8 @@ pub(super) enum Rule {
     VotesBeforeTheFile,
     /// Nobody without data is granted the role of a set that had some.
     NobodyEmpty,
+    /// Nobody without data wins the votes below where the set was seen to have some (its story is in `random`).
+    NobodyEmptyWins,
     /// Before a pod that was made anew takes writes, the process before it has fenced itself.
     TheOldEndsFirst,
     /// A pod enters the electors before it is attached.

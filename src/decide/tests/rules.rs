@@ -8,9 +8,13 @@ thread_local! {
     static OFF: Cell<Option<Rule>> = const { Cell::new(None) };
 }
 
-/// Whether a rule holds here and now.
+/// Whether a rule holds here and now. A set of the model has so few writes that whoever lacks one is often empty: that nobody
+/// empty wins is left out with any other rule, as it would hide what that one is for.
 pub fn holds(rule: Rule) -> bool {
-    OFF.get() != Some(rule)
+    match OFF.get() {
+        None => true,
+        Some(off) => rule != off && rule != Rule::NobodyEmptyWins,
+    }
 }
 
 /// Decides without a rule, or with all of them.
