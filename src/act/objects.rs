@@ -33,8 +33,9 @@ pub(super) async fn apply(actor: &Actor<'_>, object: &Object, because: Option<&s
 async fn patch(actor: &Actor<'_>, object: &Object, params: PatchParams) -> Result<(), ActError> {
     let api = api(actor, &object.id)?;
     let mut body = object.body.clone();
-    // The VIP is written only over the version that was decided upon.
-    if object.manager == manager::VIP
+    // Written only over the version that was decided upon: one that arrives late would lead clients to a former master, or
+    // take away pods by a number of before.
+    if (object.manager == manager::VIP || object.id.kind == "StatefulSet")
         && let Some(version) = &object.resource_version
     {
         body["metadata"]["resourceVersion"] = json!(version);

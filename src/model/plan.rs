@@ -249,7 +249,7 @@ pub struct Object {
     pub manager: &'static str,
     /// UID of the object that was seen; another one of the same name must not be touched.
     pub uid: Option<String>,
-    /// Version of the object that was seen.
+    /// Version of the object that was seen: the VIP and the StatefulSet are written over no other.
     pub resource_version: Option<String>,
 }
 
