@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::Connection;
 
-use crate::client::{Login, NUMBERS};
+use crate::client::{ANSWER, CONNECT, Login, NUMBERS};
 use crate::failure::{Context, Outcome};
 use crate::history::{Authority, History, Probe, Span, Stamp};
 use crate::set::Set;
@@ -108,7 +108,7 @@ fn probe(pod: &str, login: &Login, history: &History, end: &AtomicBool) {
 fn try_once(login: &Login, held: &mut Option<Connection>) -> (Option<String>, Option<u64>) {
     let connection = match held {
         Some(connection) => connection,
-        None => match login.connect() {
+        None => match login.connect_within(6379, CONNECT, ANSWER) {
             Ok(connection) => held.insert(connection),
             Err(error) => return (Some(format!("connect: {error}")), None),
         },

@@ -150,9 +150,10 @@ fn changed_as_expected(set: &Set, trial: Trial, before: &str, epoch: i64, report
             );
             ensure!(report.from == before, "from {} and not {before}", report.from);
             ensure!(report.to == master, "to {}, and {master} is master", report.to);
-            // The master before may be back before the end: its process was replaced, or a pod is made anew faster than the
-            // old one fences itself.
-            let back = report.proof == "ProcessReplaced" || trial == Trial::ForceDelete;
+            // The master before may be back before the end: its process was replaced, a pod is made anew faster than the old
+            // one fences itself, or nothing could be recorded for a while.
+            let waits = matches!(trial, Trial::ForceDelete | Trial::KillWithoutApiServer);
+            let back = report.proof == "ProcessReplaced" || waits;
             ensure!(
                 report.resyncs.full <= u64::from(back),
                 "siblings were resynced in full: {}",
