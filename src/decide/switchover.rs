@@ -15,6 +15,7 @@ use crate::api::status::{Operation, OperationKind, OperationReason, Proof, Witne
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, RoleState};
+use crate::model::timeline::PROXY_PERIOD;
 
 /// A target may be this far behind when the master is demoted: it is caught up in a few milliseconds.
 const LAG_BYTES: u64 = 1 << 20;
@@ -23,9 +24,9 @@ const CATCH_UP: SignedDuration = SignedDuration::from_secs(1);
 /// A switchover that has not begun in earnest after this is given up.
 const GIVE_UP: SignedDuration = SignedDuration::from_secs(10);
 
-/// A node proxy takes a second change a second after the first (kube-proxy's `minSyncPeriod`), and clients of a master that
-/// is demoted meanwhile have nowhere to go. The rest is for the change to reach the proxies.
-const PROXIES: SignedDuration = SignedDuration::from_millis(1_100);
+/// After a change has reached the node proxies they take the next one no sooner than this, and clients of a master that is
+/// demoted meanwhile have nowhere to go. 100 ms are for the way to the proxies.
+const PROXIES: SignedDuration = SignedDuration::from_millis(PROXY_PERIOD.as_millis() as i64 + 100);
 /// The proxies are waited for this long at most: a pod that is deleted is held for ten seconds.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_secs(3);
 

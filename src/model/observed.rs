@@ -42,7 +42,7 @@ pub struct Observed {
     pub detached: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
     pub cut_off: BTreeMap<String, Timestamp>,
-    /// When the node proxies were last given something to do by this set, as far as this operator saw it.
+    /// When the node proxies take, or took, what this set gave them last, as far as this operator saw it.
     pub rerouted: Option<Timestamp>,
     /// When this operator saw each phase of the operation under way end; empty while there is none.
     pub marks: BTreeMap<Mark, Timestamp>,

@@ -4,12 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Mark, Member};
 use super::plan::Step;
 use super::redis::{RoleState, Seen};
 use crate::api::status::{Operation, RedisReplicaSetStatus};
+
+/// A node proxy takes changes at most this often (kube-proxy's `minSyncPeriod`); what comes in between waits for the next time.
+pub const PROXY_PERIOD: SignedDuration = SignedDuration::from_secs(1);
 
 /// The times of one set.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +23,7 @@ pub struct Timeline {
     pub cut_off: BTreeMap<String, Timestamp>,
     /// When each phase of the change of the master under way ended.
     pub marks: BTreeMap<Mark, Timestamp>,
-    /// When the node proxies were last given something to do by this set, as far as this process saw it.
+    /// When the node proxies take, or took, what this set gave them last, as far as this process saw it.
     pub rerouted: Option<Timestamp>,
     routes: BTreeMap<String, u128>,
     leaving: BTreeSet<String>,
@@ -63,7 +66,10 @@ impl Timeline {
         let pods = members.iter().filter_map(|m| m.pod.as_ref());
         let leaving: BTreeSet<_> = pods.filter(|p| p.deleting).map(|p| p.uid.clone()).collect();
         if routes != self.routes || !leaving.is_subset(&self.leaving) {
-            self.rerouted = Some(now);
+            let next = self
+                .rerouted
+                .map(|last| if last > now { last } else { last + PROXY_PERIOD });
+            self.rerouted = Some(next.map_or(now, |next| next.max(now)));
         }
         (self.routes, self.leaving) = (routes, leaving);
     }
@@ -146,16 +152,19 @@ mod tests {
     #[test]
     fn node_proxies_have_something_to_do_when_a_slice_changes_and_not_when_none_does() {
         let mut timeline = Timeline::default();
-        let at = |second| Timestamp::from_second(second).unwrap();
-        timeline.see_routes(routes(1), &[], at(1));
+        let at = |tenth: i64| Timestamp::from_millisecond(100 * tenth).unwrap();
+        let mut rerouted = |version, tenth| {
+            timeline.see_routes(routes(version), &[], at(tenth));
+            timeline.rerouted
+        };
+        assert_eq!(rerouted(1, 10), Some(at(10)), "a new leader counts from its first look");
+        assert_eq!(rerouted(1, 30), Some(at(10)));
+        assert_eq!(rerouted(2, 50), Some(at(50)));
         assert_eq!(
-            timeline.rerouted,
-            Some(at(1)),
-            "a new leader counts from its first look"
+            [rerouted(3, 53), rerouted(4, 57)],
+            [Some(at(60)); 2],
+            "within a second they wait"
         );
-        timeline.see_routes(routes(1), &[], at(2));
-        assert_eq!(timeline.rerouted, Some(at(1)));
-        timeline.see_routes(routes(2), &[], at(3));
-        assert_eq!(timeline.rerouted, Some(at(3)));
+        assert_eq!(rerouted(5, 65), Some(at(70)));
     }
 }
