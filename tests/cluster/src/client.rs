@@ -31,7 +31,7 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 pub struct Manner {
     /// After a write.
     pub pause: Duration,
-    /// After a failure. After [`MANY_FAILURES`] in a row it is [`LONG_PAUSE`] at least.
+    /// After a failure. In a long outage it is 20 ms at least.
     pub after_failure: Duration,
     /// Longest for a connection.
     pub connect: Duration,
