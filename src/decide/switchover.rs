@@ -13,7 +13,7 @@ use super::view::{View, supported, target};
 use super::{election, failover, handover, lineage, operation, priority, report, sync};
 use crate::api::status::{Operation, OperationKind, OperationReason, Proof, Witnesses};
 use crate::model::observed::Member;
-use crate::model::plan::{Authority, Step};
+use crate::model::plan::{Authority, Step, Target};
 use crate::model::redis::{Facts, RoleState};
 use crate::model::timeline::PROXY_PERIOD;
 
@@ -153,11 +153,7 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
             return hand_over(view, winner, facts, under_way);
         }
         return match target(master) {
-            Some(_) if fit && busy(view, under_way).is_some() => Roles {
-                wake: busy(view, under_way),
-                ..Roles::waiting(Vec::new())
-            },
-            Some(to) if fit => Roles::waiting(vec![Step::Fence { to }]),
+            Some(to) if fit => demote(view, under_way, to),
             _ if view.since(under_way.started_at.0) < GIVE_UP && to.is_some_and(|m| m.facts().is_some()) => {
                 Roles::waiting(Vec::new())
             }
@@ -190,6 +186,17 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
         }
     }
     operation::grant_back(view, old)
+}
+
+/// Demotes the master, once the node proxies would take the change of the VIP at once.
+fn demote(view: &View, under_way: &Operation, to: Target) -> Roles {
+    match busy(view, under_way) {
+        None => Roles::waiting(vec![Step::Fence { to }]),
+        wake => Roles {
+            wake,
+            ..Roles::waiting(Vec::new())
+        },
+    }
 }
 
 /// Until when the node proxies would take the change of the VIP late, if so: the old master serves until then.

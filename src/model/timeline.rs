@@ -66,10 +66,11 @@ impl Timeline {
         let pods = members.iter().filter_map(|m| m.pod.as_ref());
         let leaving: BTreeSet<_> = pods.filter(|p| p.deleting).map(|p| p.uid.clone()).collect();
         if routes != self.routes || !leaving.is_subset(&self.leaving) {
-            let next = self
-                .rerouted
-                .map(|last| if last > now { last } else { last + PROXY_PERIOD });
-            self.rerouted = Some(next.map_or(now, |next| next.max(now)));
+            self.rerouted = Some(match self.rerouted {
+                Some(pending) if pending > now => pending,
+                Some(last) => now.max(last + PROXY_PERIOD),
+                None => now,
+            });
         }
         (self.routes, self.leaving) = (routes, leaving);
     }

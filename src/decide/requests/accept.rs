@@ -5,7 +5,7 @@ use super::super::hold::Hold;
 use super::super::roles::Roles;
 use super::super::takeover::{self, ACCEPT};
 use super::super::view::View;
-use super::{Against, Answer, News, parts, refused, running, unanswered};
+use super::{Against, Answer, News, given_up, parts, refused, running, unanswered};
 use crate::api::status::Outcome;
 use crate::model::observed::Member;
 
@@ -93,8 +93,7 @@ fn news<'a>(view: &View<'a>, hold: Option<&Hold>) -> Option<News<'a>> {
         return None;
     }
     if begun && hold.is_none() {
-        let why = "it was begun, and another change of the master came first: look at status.master";
-        return Some((value, refused("GivenUp", why)));
+        return Some((value, given_up()));
     }
     Some((value, best(view, value, hold).err()?))
 }

@@ -8,7 +8,7 @@ use super::super::hold::Hold;
 use super::super::roles::Roles;
 use super::super::takeover::{self, FORCE};
 use super::super::view::View;
-use super::{Against, Answer, News, is_letter, parts, refused, running, unanswered};
+use super::{Against, Answer, News, given_up, is_letter, parts, refused, running, unanswered};
 use crate::api::status::Outcome;
 use crate::model::observed::Member;
 
@@ -116,8 +116,7 @@ fn news<'a>(view: &View<'a>, hold: Option<&Hold>) -> Option<News<'a>> {
         return (!begun).then(|| (value, (Outcome::Running, "", message.to_owned())));
     }
     if begun {
-        let why = "it was begun, and another change of the master came first: look at status.master";
-        return Some((value, refused("GivenUp", why)));
+        return Some((value, given_up()));
     }
     let answer = match target(view, value) {
         Err(answer) => answer,

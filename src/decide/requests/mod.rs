@@ -164,6 +164,12 @@ fn is_letter(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._:-".contains(c)
 }
 
+/// To a person's word that was begun and of which another change of the master made nothing.
+fn given_up() -> Answer {
+    let why = "it was begun, and another change of the master came first: look at status.master";
+    refused("GivenUp", why)
+}
+
 fn refused(reason: &'static str, why: impl Into<String>) -> Answer {
     (Outcome::Refused, reason, why.into())
 }
