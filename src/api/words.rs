@@ -11,7 +11,7 @@ macro_rules! words {
             ::schemars::JsonSchema, ::serde::Serialize, ::serde::Deserialize,
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
         )]
-        #[schemars(transform = super::words::nameless)]
+        #[schemars(transform = $crate::api::words::nameless)]
         pub enum $name {
             $( $(#[$variant_attr])* #[serde(rename = $word)] $variant, )+
         }

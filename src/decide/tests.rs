@@ -29,5 +29,8 @@ pub mod rules;
 mod scaling;
 mod silent;
 mod story;
+mod switchover;
 mod text;
+mod unreachable;
+mod votes;
 mod world;

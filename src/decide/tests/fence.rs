@@ -1,9 +1,8 @@
 //! Pods that a person takes out of service, and lets go again.
 
 use super::check::check;
-use super::failover::whenever_the_operator_dies;
 use super::random::live;
-use super::story::{done, ends_well, hold, kill, seconds, story};
+use super::story::{done, ends_well, hold, kill, seconds, story, whenever_the_operator_dies};
 use super::world::{Event, World};
 use crate::api::status::Outcome;
 

@@ -48,3 +48,21 @@ pub fn ends_well(world: &mut World) {
     seconds(world, 30);
     converged(world);
 }
+
+/// The story ends the same whichever step the operator dies at.
+pub fn whenever_the_operator_dies(replicas: i32, tell: impl Fn(&mut World)) {
+    for after in 0..24 {
+        let mut world = story(replicas);
+        world.crash_after = Some(after);
+        tell(&mut world);
+        let written = world.confirmed.clone();
+        ends_well(&mut world);
+        let master = world.master().and_then(|o| world.redis(o)).unwrap();
+        assert!(written.iter().all(|w| master.data.contains(w)), "crash after {after}");
+        assert!(
+            world.status.failovers.len() <= 1,
+            "crash after {after}: {:?}",
+            world.status.failovers
+        );
+    }
+}

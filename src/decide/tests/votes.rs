@@ -1,0 +1,87 @@
+//! Whose word counts in an election: positions that are none, and who is behind.
+
+use super::random::live;
+use super::story::{done, ends_well, hold, kill, reach, seconds, story};
+use super::world::redis::{Link, Role};
+use super::world::{Event, Reach};
+
+#[test]
+fn a_replica_that_is_behind_never_wins() {
+    let mut world = story(2);
+    live(&mut world, &[Event::Slow { pod: 1, slow: true }, Event::Write]);
+    live(&mut world, &[Event::Write]);
+    live(&mut world, &[Event::Write, Event::Write, Event::Write]);
+    live(&mut world, &[kill(0, 3)]);
+    seconds(&mut world, 3);
+    assert_eq!(world.master(), Some(2), "{:?}", world.done);
+    ends_well(&mut world);
+}
+
+/// s-1 and s-2 hold what is confirmed. s-1 becomes master while s-2 is away, and the others, which are behind, take on the
+/// new id before the data. Then s-1 dies and s-2 is back under the old id.
+#[test]
+fn an_id_that_was_taken_on_before_the_data_is_no_position() {
+    let mut world = story(4);
+    let slow = [3, 4].map(|pod| Event::Slow { pod, slow: true });
+    live(&mut world, &slow);
+    live(&mut world, &vec![Event::Write; 12]);
+    assert!(world.confirmed.contains(&world.written));
+    live(&mut world, &[reach(2, Reach::Nobody), kill(0, 60)]);
+    seconds(&mut world, 1);
+    assert_eq!(world.master(), Some(1), "{:?}", world.done);
+    let behind = world.redis(3).unwrap();
+    assert_eq!(behind.replid, world.redis(1).unwrap().replid);
+    assert!(behind.data.len() < world.redis(2).unwrap().data.len());
+    live(&mut world, &[kill(1, 60), reach(2, Reach::All)]);
+    seconds(&mut world, 2);
+    assert_eq!(world.master(), Some(2), "{:?}", world.done);
+    ends_well(&mut world);
+}
+
+/// A replica in its first full resync has no vote, and a file that lost its tail is no source while others have votes.
+#[test]
+fn a_learner_does_not_vote() {
+    let mut world = story(2);
+    live(
+        &mut world,
+        &[Event::Kill {
+            pod: 1,
+            tail: true,
+            back: 0,
+        }],
+    );
+    while world.redis(1).is_none_or(|r| r.link().is_none()) {
+        seconds(&mut world, 1);
+    }
+    live(&mut world, &[kill(0, 1)]);
+    assert!(hold(&world).starts_with("1 of 2 electors read"), "{}", hold(&world));
+    world.done.clear();
+    // s-2 might hold what the file of s-0 lacks, but who else knows.
+    seconds(&mut world, 6);
+    done(&mut world, &[]);
+    seconds(&mut world, 10);
+    assert_eq!(world.done[0], "record Grant of s-0 in epoch 2 (ColdStart)");
+    ends_well(&mut world);
+}
+
+/// A full resync throws the data away and keeps the id: what is left is no position.
+#[test]
+fn a_vote_of_a_replica_whose_full_resync_was_cut_off_does_not_count() {
+    let mut world = story(2);
+    // s-2 sees nothing of a write that s-1 confirms.
+    live(&mut world, &[reach(2, Reach::Operator)]);
+    live(&mut world, &[Event::Write]);
+    seconds(&mut world, 2);
+    assert!(world.confirmed.contains(&world.written));
+    let redis = world.pod_mut(1).unwrap().redis.as_mut().unwrap();
+    (redis.data, redis.offset, redis.flushed) = (Vec::new(), 0, true);
+    redis.role = Role::Follows {
+        ip: "10.9.9.9".into(),
+        link: Link::Down,
+    };
+    live(&mut world, &[kill(0, 5), reach(2, Reach::All)]);
+    seconds(&mut world, 3);
+    assert_eq!(world.master(), Some(0), "{:?}", world.done);
+    assert!(hold(&world).starts_with("1 of 2 electors read"), "{}", hold(&world));
+    ends_well(&mut world);
+}
