@@ -46,8 +46,10 @@ fn of_member(view: &View, member: &Member) -> Vec<Step> {
 
 /// Between two cuts: clients come back through the VIP, and until that has moved everywhere it leads some of them back.
 const CUT_AGAIN: SignedDuration = SignedDuration::from_millis(200);
-/// For so long after the EndpointSlices show the new master, kube-proxies may still lead clients to the old one.
-const VIP_SETTLES: SignedDuration = SignedDuration::from_secs(1);
+/// For so long after the EndpointSlices show the new master, clients may still come to the old one through the VIP: a kube-proxy
+/// that has just written its rules waits a second (its `minSyncPeriod`) before it writes them again, which takes a
+/// while on a busy node; and who was sent to a pod that did not answer sends again a second later, by the old rules.
+const VIP_SETTLES: SignedDuration = SignedDuration::from_secs(3);
 
 /// Whether anybody is being cut off from a former master, which no event announces the end of.
 pub(super) fn cuts_off(view: &View) -> bool {
