@@ -192,7 +192,7 @@ async fn other(actor: &Actor<'_>, step: &Step, memory: &mut Memory) -> Result<()
             epoch,
             role,
         } => objects::mark(actor, claim, uid, *epoch, *role).await,
-        Step::KillClients { to } => roles::kill_clients(actor, to, memory).await,
+        Step::KillClients { to, refused } => roles::kill_clients(actor, to, *refused, memory).await,
         Step::DeletePod { pod, uid, why } => objects::delete_pod(actor, pod, uid, why).await,
         Step::Record { .. }
         | Step::Bare { .. }

@@ -10,6 +10,7 @@ use crate::build::acl;
 use crate::model::observed::{Observed, Refusal};
 use crate::model::plan::{Step, Target};
 use crate::model::redis::{Facts, PodUid};
+use crate::model::timeline::CutOff;
 use crate::names;
 use crate::observe::Memory;
 use crate::redis::{CallError, Connection, clients, clock, link_secret, roles};
@@ -63,7 +64,12 @@ const DRAIN: Duration = Duration::from_millis(250);
 const CATCH_UP: Duration = Duration::from_millis(400);
 
 /// Cuts applications off from a former master, and notes when.
-pub(super) async fn kill_clients(actor: &Actor<'_>, to: &Target, memory: &mut Memory) -> Result<(), ActError> {
+pub(super) async fn kill_clients(
+    actor: &Actor<'_>,
+    to: &Target,
+    refused: u64,
+    memory: &mut Memory,
+) -> Result<(), ActError> {
     let connection = connection(actor, to)?;
     let killed = clients::kill_clients(&connection)
         .await
@@ -74,7 +80,11 @@ pub(super) async fn kill_clients(actor: &Actor<'_>, to: &Target, memory: &mut Me
     if killed > 0 {
         tracing::info!(set = %actor.key, pod = %to.name, killed, "cut applications off");
     }
-    memory.timeline.cut_off.insert(to.run_id.clone(), clock::now());
+    let at = clock::now();
+    memory
+        .timeline
+        .cut_off
+        .insert(to.run_id.clone(), CutOff { at, refused });
     Ok(())
 }
 

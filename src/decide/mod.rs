@@ -8,6 +8,7 @@
 //! then its questions `founding`, `operation`, `replicas`, `quorum`, `scale`; beside them `objects`,
 //! `settings` and `labels`, which never change a role; last `status` and `conditions`.
 
+mod clients;
 mod conditions;
 mod cut;
 mod divergence;
@@ -65,6 +66,8 @@ const IDLE: Duration = Duration::from_secs(2);
 const STALLED: Duration = Duration::from_secs(5);
 /// While something is under way that no event announces.
 const BUSY: Duration = Duration::from_millis(300);
+/// While clients may come to a former master, which no event tells.
+const WATCHFUL: Duration = Duration::from_secs(1);
 
 /// Decides one pass. Steps come in the order they are to be done: roles first, then objects, then labels.
 pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
@@ -80,7 +83,7 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     let roles = roles::decide(&view, &due);
 
     let mut steps = Vec::new();
-    let mut cutting_off = false;
+    let (mut cutting_off, mut strays) = (false, false);
     // Status that is older than the world must not be carried into the world.
     let behind = matches!(roles.hold, Some(Hold::StatusBehind { .. }));
     if view.may_act() && !behind {
@@ -91,7 +94,8 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
         }
         if !view.settling() {
             let labels = labels::decide(&view);
-            cutting_off = labels::cuts_off(&view);
+            cutting_off = clients::are_leaving(&view);
+            strays = clients::may_stray(&view);
             steps.extend(labels);
         }
     }
@@ -105,6 +109,7 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
         (Some(hold), _) if hold.needs_a_person() => STALLED,
         (_, false) => STALLED,
         _ if roles.waits || wanted.waits || view.settling() || cutting_off => BUSY,
+        _ if strays => WATCHFUL,
         _ => IDLE,
     };
     let soon = roles.wake.map(|at| at.duration_since(now).max(SignedDuration::ZERO));

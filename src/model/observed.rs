@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::redis::Seen;
 use super::secret::Secret;
+use super::timeline::CutOff;
 use crate::api::status::{Identity, RedisReplicaSetStatus};
 
 /// Everything that was seen of one set.
@@ -41,7 +42,7 @@ pub struct Observed {
     /// Since when which process, by run id, was seen by this operator to follow nobody without interruption.
     pub detached: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
-    pub cut_off: BTreeMap<String, Timestamp>,
+    pub cut_off: BTreeMap<String, CutOff>,
     /// When the node proxies take, or took, what this set gave them last, as far as this operator saw it.
     pub rerouted: Option<Timestamp>,
     /// When this operator saw each phase of the operation under way end; empty while there is none.

@@ -115,6 +115,8 @@ pub enum Step {
     KillClients {
         /// Whom.
         to: Target,
+        /// Writes it had refused as a replica by the look that decided this.
+        refused: u64,
     },
     /// Deletes a pod, so that it is made anew.
     DeletePod {

@@ -97,6 +97,8 @@ pub struct Facts {
     pub sync_partial_ok: u64,
     /// Partial resyncs refused since the start; each became a full one.
     pub sync_partial_err: u64,
+    /// Writes refused since the start because this is a replica.
+    pub refused_writes: u64,
     /// Users minted for one attachment each, as they are here: names with the prefix of link users.
     pub link_users: BTreeSet<String>,
     /// The application's user, if it exists here.

@@ -14,13 +14,22 @@ use crate::api::status::{Operation, RedisReplicaSetStatus};
 /// A node proxy takes changes at most this often (kube-proxy's `minSyncPeriod`); what comes in between waits for the next time.
 pub const PROXY_PERIOD: SignedDuration = SignedDuration::from_secs(1);
 
+/// A cut of applications' connections to one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOff {
+    /// When.
+    pub at: Timestamp,
+    /// Writes the process had refused as a replica shortly before.
+    pub refused: u64,
+}
+
 /// The times of one set.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     /// Since when which process, by run id, follows nobody without interruption.
     pub detached: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
-    pub cut_off: BTreeMap<String, Timestamp>,
+    pub cut_off: BTreeMap<String, CutOff>,
     /// When each phase of the change of the master under way ended.
     pub marks: BTreeMap<Mark, Timestamp>,
     /// When the node proxies take, or took, what this set gave them last, as far as this process saw it.

@@ -196,6 +196,7 @@ impl View {
             sync_full: info.sync_full,
             sync_partial_ok: info.sync_partial_ok,
             sync_partial_err: info.sync_partial_err,
+            refused_writes: info.refused_writes,
             link_users: acl::users(users, names::user::LINK_PREFIX).ok_or_else(|| odd("ACL USERS is not a list"))?,
             app: acl::user(user).ok_or_else(|| odd("ACL GETUSER is not a user"))?,
             managed,

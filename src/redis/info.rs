@@ -8,7 +8,15 @@ use std::str::FromStr;
 use crate::model::redis::{Aof, ConnectedReplica, Engine, Link, Loading, ReplicaLink, Version};
 
 /// The sections [`parse`] needs, as arguments of `INFO`.
-pub const SECTIONS: [&str; 6] = ["server", "replication", "persistence", "keyspace", "memory", "stats"];
+pub const SECTIONS: [&str; 7] = [
+    "server",
+    "replication",
+    "persistence",
+    "keyspace",
+    "memory",
+    "stats",
+    "errorstats",
+];
 
 /// What `INFO` says; the fields mean what those of [`crate::model::redis::Facts`] mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +40,7 @@ pub struct Info {
     pub sync_full: u64,
     pub sync_partial_ok: u64,
     pub sync_partial_err: u64,
+    pub refused_writes: u64,
 }
 
 /// A field of `INFO` that is not as it must be.
@@ -80,6 +89,7 @@ pub fn parse(text: &str) -> Result<Info, InfoError> {
         sync_full: fields.number("sync_full")?,
         sync_partial_ok: fields.number("sync_partial_ok")?,
         sync_partial_err: fields.number("sync_partial_err")?,
+        refused_writes: refused_writes(&fields)?,
     })
 }
 
@@ -186,6 +196,17 @@ fn keys(fields: &Fields<'_>) -> Result<u64, InfoError> {
         sum = sum.saturating_add(number(field, keys)?);
     }
     Ok(sum)
+}
+
+fn refused_writes(fields: &Fields<'_>) -> Result<u64, InfoError> {
+    // An error has no line before its first time.
+    let Some(text) = fields.get("errorstat_READONLY") else {
+        return Ok(0);
+    };
+    let count = text
+        .strip_prefix("count=")
+        .ok_or_else(|| odd("errorstat_READONLY", text))?;
+    number("errorstat_READONLY", count)
 }
 
 struct Fields<'a> {

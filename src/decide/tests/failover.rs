@@ -121,10 +121,32 @@ fn clients_of_a_former_masters_new_process_are_cut_off_before_it_serves_reads() 
     let cut = world.timeline.cut_off.get(&world.redis(0).unwrap().run_id);
     let moved = world.status.failovers[0].finished_at.0;
     assert!(
-        cut.is_some_and(|at| *at >= moved + SignedDuration::from_secs(1)),
+        cut.is_some_and(|cut| cut.at >= moved + SignedDuration::from_secs(1)),
         "cut off at {cut:?}, moved at {moved}"
     );
     ends_well(&mut world);
+}
+
+/// Connection tracking may lead a client to a pod that the rules know no more.
+#[test]
+fn clients_that_stray_to_a_former_master_are_cut_off_when_their_writes_are_refused() {
+    let mut world = story(2);
+    live(&mut world, &[kill(0, 2)]);
+    seconds(&mut world, 15);
+    let is_cut_after = |world: &mut World, refused: u64| {
+        let cut = |world: &World| world.timeline.cut_off[&world.redis(0).unwrap().run_id];
+        let before = cut(world);
+        world.pod_mut(0).unwrap().redis.as_mut().unwrap().refused_writes += refused;
+        seconds(world, 3);
+        cut(world) != before
+    };
+    assert!(!is_cut_after(&mut world, 0));
+    assert!(is_cut_after(&mut world, 5));
+    assert!(is_cut_after(&mut world, 1));
+    assert!(!is_cut_after(&mut world, 0));
+    // Long after, whoever writes to it means to.
+    seconds(&mut world, 120);
+    assert!(!is_cut_after(&mut world, 5));
 }
 
 #[test]

@@ -100,6 +100,14 @@ fn a_replica_has_the_offset_it_holds_and_not_the_one_it_could_serve() {
 }
 
 #[test]
+fn refused_writes_are_counted_from_none() {
+    assert_eq!(info(REPLICA).refused_writes, 0);
+    let counted = |count: &str| parse(&format!("{REPLICA}# Errorstats\r\nerrorstat_READONLY:{count}\r\n"));
+    assert_eq!(counted("count=12").unwrap().refused_writes, 12);
+    assert!(matches!(counted("12"), Err(InfoError::Odd { .. })));
+}
+
+#[test]
 fn bytes_of_a_full_resync_are_unknown_until_the_parent_says() {
     let link = replica(SYNCING);
     assert!(link.syncing && !link.up);

@@ -49,6 +49,7 @@ fn facts(second: i64) -> Facts {
         sync_full: 0,
         sync_partial_ok: 0,
         sync_partial_err: 0,
+        refused_writes: 0,
         link_users: BTreeSet::new(),
         app: None,
         managed: std::collections::BTreeMap::new(),

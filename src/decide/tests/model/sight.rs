@@ -248,6 +248,7 @@ fn facts(name: u8, look: Look, at: Timestamp) -> Facts {
         sync_full: 0,
         sync_partial_ok: 0,
         sync_partial_err: 0,
+        refused_writes: 0,
         link_users: allowed
             .map(|(_, child)| names::link_user(&names::pod(SET, child)))
             .collect(),

@@ -8,6 +8,7 @@ use crate::api::status::{Operation, OperationKind, Proof, RedisReplicaSetStatus}
 use crate::build::meta;
 use crate::model::observed::{AppSecret, Live};
 use crate::model::plan::{Authority, Object, Step, Target};
+use crate::model::timeline::CutOff;
 use crate::names;
 
 /// A step that was not done.
@@ -47,9 +48,13 @@ impl World {
                 self.replicate_one(ordinal);
                 self.on(to, |_| ())?;
             }
-            Step::KillClients { to } => {
+            Step::KillClients { to, refused } => {
                 self.on(to, |_| ())?;
-                self.timeline.cut_off.insert(to.run_id.clone(), self.now);
+                let cut = CutOff {
+                    at: self.now,
+                    refused: *refused,
+                };
+                self.timeline.cut_off.insert(to.run_id.clone(), cut);
             }
             Step::DeletePod { pod, uid, .. } => {
                 self.named(pod, uid)?;

@@ -220,6 +220,7 @@ impl World {
             sync_full: 0,
             sync_partial_ok: 0,
             sync_partial_err: 0,
+            refused_writes: redis.refused_writes,
             link_users: redis.links.keys().map(|child| names::link_user(child)).collect(),
             app: redis.login.as_ref().map(|hash| AclUser {
                 enabled: true,

@@ -39,6 +39,8 @@ pub struct Redis {
     pub flushed: bool,
     /// When each replica, by its pod, last acknowledged to this process.
     pub heard: BTreeMap<String, Timestamp>,
+    /// Writes it was asked for as a replica.
+    pub refused_writes: u64,
 }
 
 /// What it follows.
@@ -83,6 +85,7 @@ impl Redis {
             version: (8, 2),
             flushed: false,
             heard: BTreeMap::new(),
+            refused_writes: 0,
         }
     }
 
