@@ -66,13 +66,13 @@ fn begun(view: &View, authority: &Authority) -> Option<Note> {
     })
 }
 
-/// A role change ends. One that was given up has no report and no event: nothing was changed by it.
+/// A role change ends, or another takes its place. One that was given up has no report and no event: nothing was changed by it.
 fn ended(view: &View, authority: &Authority) -> Option<Note> {
     let under_way = view.authority.operation.as_ref()?;
-    if authority.operation.is_some() {
+    let report = authority.failovers.first().filter(|r| r.epoch == under_way.epoch);
+    if authority.operation.is_some() && report.is_none() {
         return None;
     }
-    let report = authority.failovers.first().filter(|r| r.epoch == under_way.epoch);
     Some(match under_way.kind {
         OperationKind::Failover => Note {
             warning: true,

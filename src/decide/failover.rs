@@ -278,6 +278,7 @@ pub(super) fn intent(view: &View, reason: OperationReason, witnesses: Witnesses,
                 ..Default::default()
             }),
         }),
+        failovers: report::so_far(view),
         ..view.authority.clone()
     };
     Step::Record {

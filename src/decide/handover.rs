@@ -28,6 +28,7 @@ pub(super) fn handed_over(view: &View, winner: &Member, operation: Operation) ->
             .map_or_else(|| before.electors.clone(), |m| with_master(&before.electors, m)),
         master,
         operation: Some(operation),
+        failovers: report::so_far(view),
         ..before.clone()
     }
 }

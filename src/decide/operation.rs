@@ -13,7 +13,7 @@ use super::replicas;
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::{View, target};
-use super::{emptiness, fate, handover};
+use super::{emptiness, fate, handover, report};
 use crate::api::status::{Elector, History, Identity, Operation, OperationKind, OperationReason, Quorum};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -61,7 +61,7 @@ pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: O
         operation: Some(operation),
         pending_fences: before.pending_fences.clone(),
         fenced: before.fenced.clone(),
-        failovers: before.failovers.clone(),
+        failovers: report::so_far(view),
     };
     Roles::steps(vec![Step::Record {
         authority,

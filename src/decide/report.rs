@@ -96,18 +96,35 @@ fn signed(n: u64) -> i64 {
 
 /// The reports with the one of this operation first.
 pub(super) fn with(view: &View, under_way: &Operation, master: &Facts) -> Vec<FailoverReport> {
-    std::iter::once(of(view, under_way, master))
+    added(view, of(view, under_way, Some(master)))
+}
+
+/// The reports before another operation takes the place of the one under way: if that one had made a master, what it cost is
+/// not forgotten because the new master died before all was done.
+pub(super) fn so_far(view: &View) -> Vec<FailoverReport> {
+    let under_way = view.authority.operation.as_ref();
+    let Some(unfinished) = under_way.filter(|o| o.kind.is_handover() && o.epoch == view.authority.epoch) else {
+        return view.authority.failovers.clone();
+    };
+    let master = view.master().and_then(|m| m.redis.last_facts());
+    let mut report = of(view, unfinished, master.map(AsRef::as_ref));
+    report.message.push_str(", and ended before all was done");
+    added(view, report)
+}
+
+fn added(view: &View, report: FailoverReport) -> Vec<FailoverReport> {
+    std::iter::once(report)
         .chain(view.authority.failovers.iter().cloned())
         .take(KEPT)
         .collect()
 }
 
-fn of(view: &View, under_way: &Operation, master: &Facts) -> FailoverReport {
+fn of(view: &View, under_way: &Operation, master: Option<&Facts>) -> FailoverReport {
     let verdict = under_way.verdict.clone().unwrap_or_default();
     let given = |now: u64, before: i64| signed(now).saturating_sub(before).max(0);
     let resyncs = Resyncs {
-        partial: given(master.sync_partial_ok, verdict.resyncs_before.partial),
-        full: given(master.sync_full, verdict.resyncs_before.full),
+        partial: master.map_or(0, |f| given(f.sync_partial_ok, verdict.resyncs_before.partial)),
+        full: master.map_or(0, |f| given(f.sync_full, verdict.resyncs_before.full)),
     };
     let from = under_way.from.clone().unwrap_or_default();
     let fence = match verdict.proof {

@@ -92,6 +92,13 @@ fn a_new_master_that_restarts_before_its_siblings_were_attached_is_replaced() {
     assert_eq!(world.done[0], "fence s-2");
     assert_ne!(world.master(), Some(1), "{:?}", world.done);
     ends_well(&mut world);
+    // Also of the one that was not done: it may have taken writes.
+    let reports = &world.status.failovers;
+    assert_eq!(reports.iter().map(|r| r.epoch).collect::<Vec<_>>(), [3, 2]);
+    assert!(
+        reports[1].message.ends_with("and ended before all was done"),
+        "{reports:?}"
+    );
 }
 
 /// Its replicas' links stay up, as it lives: they are drained for a while and not for ever.
