@@ -227,11 +227,36 @@ impl ConditionType {
         self.good_when_true() && !matches!(self, Self::Ready)
     }
 
-    /// The reasons this condition can have. Of one that decides Ready, the first is the good one.
-    pub const fn reasons(self) -> &'static [Reason] {
+    /// The reasons this condition can have: Ready has those of the conditions that decide it behind its own.
+    pub fn reasons(self) -> Vec<Reason> {
+        let mut list = self.own_reasons().to_vec();
+        if self == Self::Ready {
+            let deciding = Self::ALL.iter().filter(|kind| kind.decides_ready());
+            let bad = deciding.flat_map(|kind| kind.own_reasons().iter().skip(1));
+            for reason in bad.filter(|reason| !reason.leaves_ready()) {
+                if !list.contains(reason) {
+                    list.push(*reason);
+                }
+            }
+        }
+        list
+    }
+
+    /// Of one that decides Ready, the first is the good one.
+    const fn own_reasons(self) -> &'static [Reason] {
         use Reason::*;
         match self {
-            Self::Ready => READY,
+            Self::Ready => &[
+                Ready,
+                DataLost,
+                FailoverBlocked,
+                FailingOver,
+                SwitchingOver,
+                ObjectConflict,
+                Creating,
+                Paused,
+                Scaling,
+            ],
             Self::Available => &[
                 Serving,
                 VIPNotConverged,
@@ -318,52 +343,6 @@ impl ConditionType {
     }
 }
 
-/// Ready's own reasons, then those of the conditions that decide it.
-const READY: &[Reason] = {
-    use Reason::*;
-    &[
-        Ready,
-        DataLost,
-        FailoverBlocked,
-        FailingOver,
-        SwitchingOver,
-        ObjectConflict,
-        Creating,
-        Paused,
-        Scaling,
-        VIPNotConverged,
-        WritesRefused,
-        SelfFenced,
-        Loading,
-        MasterUnreachable,
-        NoMaster,
-        Fenced,
-        PathBlocked,
-        Degraded,
-        Syncing,
-        Lagging,
-        LinkDown,
-        Diverged,
-        AofOff,
-        WriteFailed,
-        RewriteFailed,
-        PvcPending,
-        Unschedulable,
-        ImagePullFailed,
-        ApplyFailed,
-        Resizing,
-        PodNotReady,
-        Rolling,
-        WaitingForApproval,
-        RefusedByRedis,
-        UnknownDirective,
-        SecretNotFound,
-        SecretKeyMissing,
-        PasswordEmpty,
-        PasswordTooLong,
-    ]
-};
-
 impl Reason {
     /// Whether a condition with this reason leaves Ready alone: it is True with it, or its exception is wanted.
     pub const fn leaves_ready(self) -> bool {
@@ -382,13 +361,13 @@ mod tests {
 
     #[test]
     fn every_reason_belongs_to_a_type_and_none_is_listed_twice() {
-        let mut used: BTreeSet<&Reason> = BTreeSet::new();
+        let mut used: BTreeSet<Reason> = BTreeSet::new();
         for kind in ConditionType::ALL {
-            let reasons: BTreeSet<_> = kind.reasons().iter().collect();
+            let reasons: BTreeSet<_> = kind.reasons().into_iter().collect();
             assert_eq!(reasons.len(), kind.reasons().len(), "{kind} lists a reason twice");
             used.extend(reasons);
         }
-        let orphans: Vec<_> = Reason::ALL.iter().filter(|reason| !used.contains(reason)).collect();
+        let orphans: Vec<_> = Reason::ALL.iter().filter(|reason| !used.contains(*reason)).collect();
         assert!(orphans.is_empty(), "{orphans:?}");
     }
 

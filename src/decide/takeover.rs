@@ -22,6 +22,26 @@ use crate::model::redis::Facts;
 pub(super) const FORCE: &str = "force-failover";
 pub(super) const ACCEPT: &str = "accept-data-loss";
 
+/// How far it is with what a request asked for.
+pub(super) enum Stage<'a> {
+    /// It was done.
+    Reported(&'a FailoverReport),
+    /// It is being done.
+    UnderWay,
+    /// Nothing was begun for it, or not what is being done now.
+    Open,
+}
+
+pub(super) fn stage<'a>(view: &'a View, request: &str, value: &str) -> Stage<'a> {
+    let id = Some(id(request, value));
+    let mut reports = view.authority.failovers.iter();
+    match reports.find(|r| r.request_id == id) {
+        Some(report) => Stage::Reported(report),
+        None if view.authority.operation.as_ref().is_some_and(|o| o.request_id == id) => Stage::UnderWay,
+        None => Stage::Open,
+    }
+}
+
 /// Id of an operation that a request began.
 pub(super) fn id(request: &str, value: &str) -> String {
     format!("{request}={value}")
@@ -31,12 +51,6 @@ pub(super) fn id(request: &str, value: &str) -> String {
 pub(super) fn is_named(under_way: &Operation) -> bool {
     let of = |id: &String| [FORCE, ACCEPT].iter().any(|name| id.starts_with(name));
     under_way.request_id.as_ref().is_some_and(of)
-}
-
-/// The report of what a request began.
-pub(super) fn reported<'a>(view: &'a View, id: &str) -> Option<&'a FailoverReport> {
-    let mut reports = view.authority.failovers.iter();
-    reports.find(|r| r.request_id.as_deref() == Some(id))
 }
 
 /// What shows that the old master takes no more writes, if anything does; nothing at all while it may be only slow.

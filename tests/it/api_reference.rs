@@ -69,7 +69,7 @@ fn the_reference_of_conditions_is_the_one_of_the_code() {
     for kind in ConditionType::ALL {
         write!(text, "\n## {kind}\n\n| Reason | |\n|---|---|\n").unwrap();
         for reason in kind.reasons() {
-            let position = Reason::ALL.iter().position(|known| known == reason).unwrap();
+            let position = Reason::ALL.iter().position(|known| *known == reason).unwrap();
             writeln!(text, "| `{reason}` | {} |", reasons[position]).unwrap();
         }
     }

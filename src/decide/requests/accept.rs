@@ -3,9 +3,9 @@
 
 use super::super::hold::Hold;
 use super::super::roles::Roles;
-use super::super::takeover::{self, ACCEPT};
+use super::super::takeover::{self, ACCEPT, Stage};
 use super::super::view::View;
-use super::{Against, Answer, News, given_up, parts, refused, running, unanswered};
+use super::{Against, Answer, News, given_up, open, parts, refused, running};
 use crate::api::status::Outcome;
 use crate::model::observed::Member;
 
@@ -16,10 +16,6 @@ pub(super) const KIND: Against = Against {
 };
 
 const NAME: &str = ACCEPT;
-
-fn open<'a>(view: &View<'a>) -> Option<&'a str> {
-    running(view, NAME).or_else(|| unanswered(view, NAME))
-}
 
 /// The epoch that a refusal names, if this request is about it.
 fn epoch_of(hold: &Hold) -> Option<i64> {
@@ -69,7 +65,7 @@ fn best<'a>(view: &View<'a>, value: &str, hold: Option<&Hold>) -> Result<&'a Mem
 
 /// Goes on in spite of what is lost.
 pub(super) fn over(view: &View, hold: &Hold) -> Option<Roles> {
-    let value = open(view)?;
+    let value = open(view, NAME)?;
     let proof = takeover::proof(view)?;
     let member = best(view, value, Some(hold)).ok()?;
     let id = takeover::id(NAME, value);
@@ -78,22 +74,16 @@ pub(super) fn over(view: &View, hold: &Hold) -> Option<Roles> {
 
 /// What is new about it.
 fn news<'a>(view: &View<'a>, hold: Option<&Hold>) -> Option<News<'a>> {
-    let value = open(view)?;
-    let id = takeover::id(NAME, value);
-    if let Some(report) = takeover::reported(view, &id) {
-        return Some((value, (Outcome::Done, "", report.message.clone())));
-    }
+    let value = open(view, NAME)?;
     let begun = running(view, NAME).is_some();
-    let under_way = view.authority.operation.as_ref();
-    if under_way.is_some_and(|o| o.request_id.as_deref() == Some(&id)) {
-        return (!begun).then(|| (value, (Outcome::Running, "", "the best there is takes over".to_owned())));
-    }
-    // Something is being done, and nothing serves yet.
-    if hold.is_none() && view.serving().is_none() {
-        return None;
-    }
-    if begun && hold.is_none() {
-        return Some((value, given_up()));
-    }
-    Some((value, best(view, value, hold).err()?))
+    let answer = match takeover::stage(view, NAME, value) {
+        Stage::Reported(report) => (Outcome::Done, "", report.message.clone()),
+        Stage::UnderWay if begun => return None,
+        Stage::UnderWay => (Outcome::Running, "", "the best there is takes over".to_owned()),
+        // Something is being done, and nothing serves yet.
+        Stage::Open if hold.is_none() && view.serving().is_none() => return None,
+        Stage::Open if hold.is_none() && begun => given_up(),
+        Stage::Open => best(view, value, hold).err()?,
+    };
+    Some((value, answer))
 }

@@ -6,9 +6,9 @@
 
 use super::super::hold::Hold;
 use super::super::roles::Roles;
-use super::super::takeover::{self, FORCE};
+use super::super::takeover::{self, FORCE, Stage};
 use super::super::view::View;
-use super::{Against, Answer, News, given_up, is_letter, parts, refused, running, unanswered};
+use super::{Against, Answer, News, given_up, is_letter, open, parts, refused, running};
 use crate::api::status::Outcome;
 use crate::model::observed::Member;
 
@@ -48,10 +48,6 @@ fn yields(hold: &Hold) -> bool {
         | Hold::StatusBehind { .. }
         | Hold::VersionUnsupported { .. } => false,
     }
-}
-
-fn open<'a>(view: &View<'a>) -> Option<&'a str> {
-    running(view, NAME).or_else(|| unanswered(view, NAME))
 }
 
 /// The pod and the epoch that are named.
@@ -95,7 +91,7 @@ fn target<'a>(view: &View<'a>, value: &str) -> Result<&'a Member, Answer> {
 
 /// Goes on where the rules refuse.
 pub(super) fn over(view: &View, hold: &Hold) -> Option<Roles> {
-    let value = open(view).filter(|_| yields(hold))?;
+    let value = open(view, NAME).filter(|_| yields(hold))?;
     let proof = takeover::proof(view)?;
     let member = target(view, value).ok()?;
     let id = takeover::id(NAME, value);
@@ -104,32 +100,32 @@ pub(super) fn over(view: &View, hold: &Hold) -> Option<Roles> {
 
 /// What is new about it.
 fn news<'a>(view: &View<'a>, hold: Option<&Hold>) -> Option<News<'a>> {
-    let value = open(view)?;
-    let id = takeover::id(NAME, value);
-    if let Some(report) = takeover::reported(view, &id) {
-        return Some((value, (Outcome::Done, "", report.message.clone())));
-    }
+    let value = open(view, NAME)?;
     let begun = running(view, NAME).is_some();
-    let under_way = view.authority.operation.as_ref();
-    if under_way.is_some_and(|o| o.request_id.as_deref() == Some(&id)) {
-        let message = "the pods that answer are detached, then the one that was named takes over";
-        return (!begun).then(|| (value, (Outcome::Running, "", message.to_owned())));
-    }
-    if begun {
-        return Some((value, given_up()));
-    }
-    let answer = match target(view, value) {
-        Err(answer) => answer,
-        Ok(_) if view.serving().is_some() => {
-            let why = "the master serves: a switchover loses nothing";
-            refused("MasterServes", why)
+    let answer = match takeover::stage(view, NAME, value) {
+        Stage::Reported(report) => (Outcome::Done, "", report.message.clone()),
+        Stage::UnderWay if begun => return None,
+        Stage::UnderWay => {
+            let message = "the pods that answer are detached, then the one that was named takes over";
+            (Outcome::Running, "", message.to_owned())
         }
-        Ok(_) => match hold.filter(|hold| !yields(hold) && !matches!(hold, Hold::FenceWait { .. })) {
-            Some(hold) => refused("NotOverridable", format!("no request helps here: {hold}")),
-            None => return None,
-        },
+        Stage::Open if begun => given_up(),
+        Stage::Open => refusal(view, value, hold)?,
     };
     Some((value, answer))
+}
+
+/// Why it is not begun, unless that is only a matter of time.
+fn refusal(view: &View, value: &str, hold: Option<&Hold>) -> Option<Answer> {
+    if let Err(answer) = target(view, value) {
+        return Some(answer);
+    }
+    if view.serving().is_some() {
+        return Some(refused("MasterServes", "the master serves: a switchover loses nothing"));
+    }
+    let final_word = |hold: &&Hold| !yields(hold) && !matches!(hold, Hold::FenceWait { .. });
+    let hold = hold.filter(final_word)?;
+    Some(refused("NotOverridable", format!("no request helps here: {hold}")))
 }
 
 /// What a person could ask for against a refusal, and what that may cost.

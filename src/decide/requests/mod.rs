@@ -149,6 +149,11 @@ fn running<'a>(view: &View<'a>, name: &str) -> Option<&'a str> {
         .map(|r| r.value.as_str())
 }
 
+/// The value that is being done, or else has no answer yet.
+fn open<'a>(view: &View<'a>, name: &str) -> Option<&'a str> {
+    running(view, name).or_else(|| unanswered(view, name))
+}
+
 /// Target and id of `TARGET[@ID]`; nothing if it is not of that form. What may be a target is the request's own matter.
 fn parts(value: &str) -> Option<(&str, Option<&str>)> {
     let (target, id) = match value.split_once('@') {
