@@ -17,7 +17,6 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::api::status::MemberState;
 use crate::model::cluster::Cluster;
 use crate::model::observed::Observed;
 use crate::model::plan::Plan;
@@ -219,8 +218,8 @@ impl Metrics {
             .replicas
             .get_or_create(&set())
             .set(i64::from(cluster.spec.replicas));
-        let ready = status.members.iter().filter(|m| m.state == MemberState::InSync).count();
-        self.0.replicas_ready.get_or_create(&set()).set(count(ready));
+        let ready = status.ready_replicas.map_or(0, i64::from);
+        self.0.replicas_ready.get_or_create(&set()).set(ready);
         self.0
             .vip_endpoints
             .get_or_create(&set())

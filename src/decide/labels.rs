@@ -2,7 +2,7 @@
 //! status is lost. Never a change of role.
 
 use super::view::View;
-use super::{clients, sync};
+use super::{clients, moving, sync};
 use crate::api::status::{MemberState, Role};
 use crate::model::observed::{Member, PodFacts};
 use crate::model::plan::Step;
@@ -22,9 +22,9 @@ fn of_member(view: &View, member: &Member) -> Vec<Step> {
     let Some(pod) = member.pod.as_ref().filter(|p| !p.deleting) else {
         return steps;
     };
-    let state = sync::state(view, member);
+    let state = sync::shown(view, member);
     let role = role(view, member, state);
-    let in_sync = role == Role::Replica && sync::may_serve_reads(state);
+    let in_sync = role == Role::Replica && sync::serves_reads(view, member);
     let differs = pod.role.as_deref() != Some(role.as_str()) || pod.in_sync != in_sync;
     if differs && left != Some(false) {
         steps.push(Step::Label {
@@ -34,8 +34,10 @@ fn of_member(view: &View, member: &Member) -> Vec<Step> {
             in_sync,
         });
     }
-    steps.extend(gate(member, pod, state));
-    steps.extend(mark(view, member, role));
+    steps.extend(gate(member, pod, if in_sync { MemberState::InSync } else { state }));
+    if state != MemberState::Fenced {
+        steps.extend(mark(view, member, role));
+    }
     steps
 }
 
@@ -43,6 +45,9 @@ fn of_member(view: &View, member: &Member) -> Vec<Step> {
 pub(super) fn role(view: &View, member: &Member, state: MemberState) -> Role {
     if view.is_fenced(&member.name) {
         return Role::Fenced;
+    }
+    if moving::is_moving(view, member) {
+        return Role::Replica;
     }
     let had = member.pod.as_ref().and_then(|p| p.role.as_deref());
     let kept = [Role::Master, Role::Replica, Role::Fenced]

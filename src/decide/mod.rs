@@ -25,6 +25,7 @@ mod hold;
 mod labels;
 mod lineage;
 mod links;
+mod moving;
 mod objects;
 mod operation;
 mod priority;
@@ -83,7 +84,7 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     let roles = roles::decide(&view, &due);
 
     let mut steps = Vec::new();
-    let (mut cutting_off, mut strays) = (false, false);
+    let (mut labels_wait, mut strays) = (false, false);
     // Status that is older than the world must not be carried into the world.
     let behind = matches!(roles.hold, Some(Hold::StatusBehind { .. }));
     if view.may_act() && !behind {
@@ -93,10 +94,9 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
             steps.extend(settings.steps.iter().cloned());
         }
         if !view.settling() {
-            let labels = labels::decide(&view);
-            cutting_off = clients::are_leaving(&view);
+            steps.extend(labels::decide(&view));
+            labels_wait = clients::are_leaving(&view) || moving::is_under_way(&view);
             strays = clients::may_stray(&view);
-            steps.extend(labels);
         }
     }
     let events = events::of(&view, &roles, &wanted);
@@ -108,7 +108,7 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
     let next = match (&roles.hold, wanted.conflicts.is_empty()) {
         (Some(hold), _) if hold.needs_a_person() => STALLED,
         (_, false) => STALLED,
-        _ if roles.waits || wanted.waits || view.settling() || cutting_off => BUSY,
+        _ if roles.waits || wanted.waits || view.settling() || labels_wait => BUSY,
         _ if strays => WATCHFUL,
         _ => IDLE,
     };

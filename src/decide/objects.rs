@@ -192,9 +192,9 @@ fn conf_in_use(view: &View) -> Option<conf::Conf> {
 
 /// Where the read Service leads: to the replicas, or to the master while no replica is in sync and the user wants that.
 fn reads<'a>(view: &View<'a>) -> Reads<'a> {
-    let in_sync = |m: &Member| sync::may_serve_reads(sync::state(view, m));
+    let serves = |m: &Member| sync::serves_reads(view, m);
     let wanted = view.cluster.spec.services.replicas.when_empty == WhenEmpty::Master;
-    match vip_master(view).filter(|_| wanted && !view.observed.members.iter().any(in_sync)) {
+    match vip_master(view).filter(|_| wanted && !view.observed.members.iter().any(serves)) {
         Some(master) => Reads::Master(master),
         None => Reads::Replicas,
     }

@@ -40,13 +40,13 @@ pub(super) fn status(
         .iter()
         .filter(|m| m.uid.is_some() && !is_master(view, &m.name))
         .count();
-    let ready = members.iter().filter(|m| m.state == MemberState::InSync).count();
+    let serving = view.observed.members.iter().filter(|m| sync::serves_reads(view, m));
     let roll = Roll::of(view, wanted, settings);
     let mut new = RedisReplicaSetStatus {
         observed_generation: Some(view.cluster.generation),
         high_water_mark: old.high_water_mark.clone(),
         replicas: Some(count(replicas)),
-        ready_replicas: Some(count(ready)),
+        ready_replicas: Some(count(serving.count())),
         selector: Some(selector(&view.cluster.name)),
         version: version(view).or_else(|| old.version.clone()),
         endpoints: Some(endpoints(view)),
@@ -94,7 +94,7 @@ fn is_master(view: &View, name: &str) -> bool {
 }
 
 fn member(view: &View, member: &Member) -> MemberStatus {
-    let state = sync::state(view, member);
+    let state = sync::shown(view, member);
     let pod = member.pod.as_ref();
     let old = view.observed.status.members.iter().find(|m| m.name == member.name);
     let same = old.filter(|o| o.state == state && o.uid.as_deref() == member.uid());

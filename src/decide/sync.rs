@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::SignedDuration;
 
-use super::divergence;
 use super::rules::{self, Rule};
 use super::view::View;
+use super::{divergence, moving};
 use crate::api::status::MemberState;
 use crate::model::observed::Member;
 use crate::model::redis::{Facts, ReplicaLink, RoleState, Seen};
@@ -116,7 +116,7 @@ fn age(view: &View, facts: &Facts) -> Option<Duration> {
 }
 
 /// A replica leaves the read Service beyond `maxLag` and returns at half of it.
-fn limit(view: &View, member: &Member) -> Duration {
+pub(super) fn limit(view: &View, member: &Member) -> Duration {
     let max: Duration = view.cluster.spec.services.replicas.max_lag.into();
     let inside = member.pod.as_ref().is_some_and(|p| p.in_sync);
     if inside { max } else { max / 2 }
@@ -173,7 +173,26 @@ fn before(view: &View, member: &Member) -> Option<MemberState> {
     (known.uid.as_deref() == member.uid()).then_some(known.state)
 }
 
-/// Whether a member may serve reads.
-pub(super) fn may_serve_reads(state: MemberState) -> bool {
-    state == MemberState::InSync
+/// Whether what a replica has is known to be too old.
+pub(super) fn is_known_to_lag(view: &View, member: &Member, facts: &Facts) -> bool {
+    age(view, facts).is_some_and(|age| age > limit(view, member))
+}
+
+/// Whether a member follows the master and is within its lag.
+pub(super) fn is_in_sync(view: &View, member: &Member) -> bool {
+    state(view, member) == MemberState::InSync
+}
+
+/// Whether a member serves readers: it is in sync, or is being moved and will be in sync in a moment.
+pub(super) fn serves_reads(view: &View, member: &Member) -> bool {
+    is_in_sync(view, member) || moving::is_moving(view, member)
+}
+
+/// The state as people are told: a link that is not there yet because its replica is being moved is none of their
+/// business, nor that nothing is known of a new master's past. That a replica follows nobody is not hidden.
+pub(super) fn shown(view: &View, member: &Member) -> MemberState {
+    match state(view, member) {
+        MemberState::LinkDown | MemberState::Lagging if moving::is_moving(view, member) => MemberState::InSync,
+        state => state,
+    }
 }

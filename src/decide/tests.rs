@@ -14,6 +14,7 @@ mod force;
 mod founding;
 mod losses;
 mod model;
+mod moving;
 mod numbers;
 mod objects;
 mod operator;

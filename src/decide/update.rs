@@ -60,7 +60,7 @@ pub(super) fn dead(view: &View, due: &[&Member]) -> Option<Step> {
 }
 
 fn is_in_sync(view: &View, member: &Member) -> bool {
-    sync::may_serve_reads(sync::state(view, member)) && is_settled(view, member)
+    sync::is_in_sync(view, member) && is_settled(view, member)
 }
 
 /// Whether a pod has the role that it shows: clients of a former master have left it.

@@ -41,6 +41,8 @@ pub struct Observed {
     pub attached: BTreeMap<String, Timestamp>,
     /// Since when which process, by run id, was seen by this operator to follow nobody without interruption.
     pub detached: BTreeMap<String, Timestamp>,
+    /// When which process, by run id, was last seen by this operator to take in its parent's stream.
+    pub followed: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
     pub cut_off: BTreeMap<String, CutOff>,
     /// When the node proxies take, or took, what this set gave them last, as far as this operator saw it.

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Mark, Member};
 use super::plan::Step;
-use super::redis::{RoleState, Seen};
+use super::redis::{ReplicaLink, RoleState, Seen};
 use crate::api::status::{Operation, RedisReplicaSetStatus};
 
 /// A node proxy takes changes at most this often (kube-proxy's `minSyncPeriod`); what comes in between waits for the next time.
@@ -28,6 +28,8 @@ pub struct CutOff {
 pub struct Timeline {
     /// Since when which process, by run id, follows nobody without interruption.
     pub detached: BTreeMap<String, Timestamp>,
+    /// When which process, by run id, was last seen to take in its parent's stream.
+    pub followed: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
     pub cut_off: BTreeMap<String, CutOff>,
     /// When each phase of the change of the master under way ended.
@@ -48,6 +50,7 @@ impl Timeline {
         now: Timestamp,
     ) {
         self.see_detached(members);
+        self.see_followed(members);
         let master = status.master.as_ref();
         let process = members
             .iter()
@@ -100,6 +103,17 @@ impl Timeline {
                 .any(|f| f.run_id == *run)
         };
         self.cut_off.retain(|run, _| runs(run));
+        self.followed.retain(|run, _| runs(run));
+    }
+
+    /// A link that is up and silent may be cut: the parent sends something every second.
+    fn see_followed(&mut self, members: &[Member]) {
+        for facts in members.iter().filter_map(|m| m.redis.last_facts()) {
+            let hears = |link: &ReplicaLink| link.up && !link.syncing && link.last_io_seconds.is_some_and(|s| s <= 2);
+            if facts.replica_link().is_some_and(hears) {
+                self.followed.insert(facts.run_id.clone(), facts.asked_at);
+            }
+        }
     }
 
     fn first(&mut self, mark: Mark, at: Timestamp) {

@@ -101,6 +101,7 @@ pub async fn observe(
         refused: memory.refused.clone(),
         attached: memory.attached.clone(),
         detached: memory.timeline.detached.clone(),
+        followed: memory.timeline.followed.clone(),
         cut_off: memory.timeline.cut_off.clone(),
         rerouted: memory.timeline.rerouted,
         marks: memory.timeline.marks.clone(),

@@ -77,8 +77,8 @@ pub struct World {
     pub unpullable: BTreeSet<String>,
     /// What people ask by annotation.
     pub requests: BTreeMap<String, String>,
-    /// Processes that this process of the operator has attached.
-    pub attached: BTreeSet<String>,
+    /// When this process of the operator last attached which process.
+    pub attached: BTreeMap<String, Timestamp>,
     serial: u64,
 }
 
@@ -192,7 +192,7 @@ impl World {
             rerouted: None,
             unpullable: BTreeSet::new(),
             requests: BTreeMap::new(),
-            attached: BTreeSet::new(),
+            attached: BTreeMap::new(),
             serial: 0,
         }
     }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::history::{Authority, End, Probe, Span, Write};
+use crate::history::{Authority, End, Probe, Readers, Span, Write};
 
 /// What was found, one sentence each.
 pub type Findings = Vec<String>;
@@ -91,6 +91,23 @@ pub fn epochs_are_monotone(authorities: &[Authority]) -> Findings {
         findings.push(format!("epoch {epoch} had the masters {pods:?}"));
     }
     findings
+}
+
+/// The read Service leads to somebody, in every reading within a span.
+pub fn reads_are_led(readings: &[Readers], during: Span) -> Findings {
+    let inside = |reading: &&Readers| within(reading.span.begun, during) && within(reading.span.ended, during);
+    let readings: Vec<_> = readings.iter().filter(inside).collect();
+    let empty: Vec<_> = readings.iter().filter(|reading| reading.pods.is_empty()).collect();
+    match empty.first() {
+        _ if readings.is_empty() => vec!["nobody looked at the read Service".into()],
+        None => Findings::new(),
+        Some(first) => vec![format!(
+            "the read Service was empty in {} of {} readings, first at {:?}",
+            empty.len(),
+            readings.len(),
+            first.span.begun.0
+        )],
+    }
 }
 
 /// Every write that was acknowledged is there. `excused` are the spans in which the settings allow a loss, such as the
@@ -249,6 +266,27 @@ mod tests {
         assert!(losses_are_reported(&writes, &there, Some(80), 40).is_empty());
         assert_eq!(losses_are_reported(&writes, &there, Some(79), 40).len(), 1);
         assert_eq!(no_confirmed_write_lost(&writes, &BTreeSet::from([1, 3])).len(), 1);
+    }
+
+    #[test]
+    fn an_empty_read_service_is_found_in_its_time_only() {
+        let reading = |begun, pod: &[&str]| Readers {
+            span: span(begun, begun + 2),
+            pods: pod.iter().map(|pod| (*pod).into()).collect(),
+        };
+        let readings = [
+            reading(0, &[]),
+            reading(10, &["b"]),
+            reading(20, &[]),
+            reading(30, &["b"]),
+        ];
+        assert_eq!(reads_are_led(&readings, span(5, 40)).len(), 1);
+        assert!(reads_are_led(&readings, span(25, 40)).is_empty());
+        assert_eq!(
+            reads_are_led(&readings, span(40, 50)).len(),
+            1,
+            "no reading is no proof"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Stamps are of one monotonic clock per process. Nothing here judges; that is [`crate::checkers`].
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -123,6 +124,15 @@ pub struct Authority {
     pub vip: Option<String>,
 }
 
+/// Whom the read Service leads to, by one reading of its EndpointSlices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Readers {
+    /// When.
+    pub span: Span,
+    /// Pods that they show as ready.
+    pub pods: BTreeSet<String>,
+}
+
 /// Something that a test did to the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mark {
@@ -143,6 +153,8 @@ pub struct Events {
     pub probes: Vec<Probe>,
     /// Readings of status and VIP.
     pub authorities: Vec<Authority>,
+    /// Readings of the read Service.
+    pub readers: Vec<Readers>,
     /// Faults.
     pub marks: Vec<Mark>,
 }
@@ -183,6 +195,7 @@ impl History {
         let text = [
             lines("mark", &events.marks)?,
             lines("authority", &events.authorities)?,
+            lines("readers", &events.readers)?,
             lines("write", &events.writes)?,
             lines("operation", &events.operations)?,
             lines("probe", &events.probes)?,

@@ -10,12 +10,12 @@ use redis::Connection;
 
 use crate::client::{ANSWER, CONNECT, Login, NUMBERS};
 use crate::failure::{Context, Outcome};
-use crate::history::{Authority, History, Probe, Span, Stamp};
+use crate::history::{Authority, History, Probe, Readers, Span, Stamp};
 use crate::set::Set;
 
 /// Time between two writes to one pod.
 const BETWEEN_PROBES: Duration = Duration::from_millis(50);
-/// Time between two readings of status and VIP, and of the list of pods.
+/// Time between two readings of status and Services, and of the list of pods.
 const BETWEEN_READINGS: Duration = Duration::from_millis(100);
 
 /// An observer beside the test, until it is stopped.
@@ -44,13 +44,16 @@ impl Observer {
     }
 }
 
-/// Reads who is in charge, and has a prober for every address of a pod.
+/// Reads who is in charge and who is read from, and has a prober for every address of a pod.
 fn read(set: &Set, login: &Login, history: &History, stop: &AtomicBool) {
     let mut probers: BTreeMap<(String, String), (Arc<AtomicBool>, JoinHandle<()>)> = BTreeMap::new();
     while !stop.load(Ordering::Relaxed) {
         // Silence of the API server is no reading.
         if let Ok(reading) = authority(set) {
             history.events().authorities.push(reading);
+        }
+        if let Ok(reading) = readers(set) {
+            history.events().readers.push(reading);
         }
         if let Ok(addresses) = set.addresses() {
             for key in &addresses {
@@ -85,6 +88,16 @@ fn authority(set: &Set) -> Outcome<Authority> {
         master: status["master"]["name"].as_str().map(Into::into),
         epoch: status["epoch"].as_i64().unwrap_or(0),
         vip,
+    })
+}
+
+fn readers(set: &Set) -> Outcome<Readers> {
+    let begun = Stamp::now();
+    let pods = set.behind_read_service()?;
+    let ended = Stamp::now();
+    Ok(Readers {
+        span: Span { begun, ended },
+        pods,
     })
 }
 

@@ -238,6 +238,36 @@ impl Set {
         Ok(text(&service["spec"]["clusterIP"]).to_owned())
     }
 
+    /// Pods that the read Service leads to: those that its EndpointSlices show as ready.
+    ///
+    /// # Errors
+    /// If the API server does not answer.
+    pub fn behind_read_service(&self) -> Outcome<BTreeSet<String>> {
+        let selector = format!("kubernetes.io/service-name={}-replicas", self.name);
+        let slices = self
+            .cluster
+            .kubernetes
+            .list("endpointslices", &self.namespace, &selector)?;
+        let endpoints = slices
+            .iter()
+            .flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten());
+        let ready = endpoints.filter(|endpoint| endpoint["conditions"]["ready"] == true);
+        Ok(ready
+            .map(|endpoint| text(&endpoint["targetRef"]["name"]).to_owned())
+            .collect())
+    }
+
+    /// Waits until the read Service leads to every pod but the master's.
+    ///
+    /// # Errors
+    /// After `limit`.
+    pub fn wait_all_read_from(&self, limit: Duration) -> Outcome {
+        until("the read Service to lead to all replicas", limit, || {
+            let (behind, pods) = (self.behind_read_service()?, self.pods()?.len());
+            Ok(Look::when(behind.len() + 1 == pods, format!("{behind:?}")))
+        })
+    }
+
     /// The pod that the VIP selects, `None` for nobody.
     ///
     /// # Errors

@@ -91,6 +91,7 @@ pub fn observe(state: &State) -> Observed {
         refused: BTreeMap::new(),
         attached: BTreeMap::new(),
         detached: detached.collect(),
+        followed: BTreeMap::new(),
         cut_off: BTreeMap::new(),
         rerouted: None,
         marks: BTreeMap::new(),

@@ -62,7 +62,7 @@ impl World {
             }
             Step::Attach { child, parent, epoch } => {
                 let secret = format!("{}/{}/{epoch}", parent.run_id, child.run_id);
-                if self.attached.insert(child.run_id.clone()) {
+                if !self.attached.contains_key(&child.run_id) {
                     self.on(parent, |redis| drop(redis.links.remove(&child.name)))?;
                 }
                 self.on(parent, |redis| {
@@ -70,6 +70,7 @@ impl World {
                 })?;
                 self.on(child, |redis| redis.follow(&parent.ip, secret))?;
                 self.on(parent, |_| ())?;
+                self.attached.insert(child.run_id.clone(), self.now);
             }
             Step::LockOut { parent, child } => self.on(parent, |redis| drop(redis.links.remove(child)))?,
             Step::Configure { to, values } => self.on(to, |redis| redis.config.extend(values.clone()))?,

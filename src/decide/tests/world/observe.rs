@@ -32,6 +32,7 @@ impl World {
         timeline.see(&self.status, &members, &self.vip_pods, self.now);
         Observed {
             detached: timeline.detached,
+            followed: timeline.followed,
             cut_off: timeline.cut_off,
             rerouted: self.rerouted,
             marks: timeline.marks,
@@ -46,7 +47,7 @@ impl World {
             app: self.app.clone(),
             vip_pods: self.vip_pods.clone(),
             spare: Vec::new(),
-            attached: BTreeMap::new(),
+            attached: self.attached.clone(),
             failures: Vec::new(),
             refused: self.refused.clone(),
         }

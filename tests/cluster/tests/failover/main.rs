@@ -13,7 +13,7 @@ use std::time::Duration;
 use cluster_tests::client::{self, Login};
 use cluster_tests::failover::{Report, full_resyncs_between};
 use cluster_tests::failure::{Context, Outcome};
-use cluster_tests::history::Stamp;
+use cluster_tests::history::{Span, Stamp};
 use cluster_tests::observer::Observer;
 use cluster_tests::operator::Operator;
 use cluster_tests::scene::Scene;
@@ -74,6 +74,9 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, Op
     let history = &scene.history;
     trial.prepare(set)?;
     set.wait_redundant(READY)?;
+    if trial.expected().reads {
+        set.wait_all_read_from(READY)?;
+    }
     let (master, epoch, before) = (set.master()?, set.epoch()?, set.full_resyncs()?);
     let begun = Stamp::now();
     let writers = play::writers(set, history)?;
@@ -109,6 +112,16 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, Op
             .map_or("no change of the master", |report| &report.message)
     );
     let expected = trial.expected();
+    if expected.reads {
+        let findings = checkers::reads_are_led(
+            &history.events().readers,
+            Span {
+                begun: struck,
+                ended: quiet,
+            },
+        );
+        ensure!(findings.is_empty(), "{}", findings.join("; "));
+    }
     changed_as_expected(set, trial, &master, epoch, &reports)?;
     if !expected.errors {
         ensure!(counts.fail + counts.unknown == 0, "writes failed: {counts:?}");

@@ -72,6 +72,8 @@ pub struct Expected {
     pub errors: bool,
     /// Whether acknowledged writes may be lost that nobody confirmed: something is broken that may hold them alone.
     pub loss: bool,
+    /// Whether the read Service always leads to somebody: a replica stays in sync.
+    pub reads: bool,
     /// Full resyncs of the pods that come back from their append-only files, or with writes that nobody else has.
     pub full_resyncs: u64,
 }
@@ -81,6 +83,7 @@ impl Expected {
         change: Change::None,
         errors: false,
         loss: false,
+        reads: false,
         full_resyncs: 0,
     };
     const NO_CHANGE: Self = Self {
@@ -89,12 +92,14 @@ impl Expected {
     };
     const SWITCHOVER: Self = Self {
         change: Change::To("Switchover"),
+        reads: true,
         ..Self::NO_CHANGE
     };
     const FAILOVER: Self = Self {
         change: Change::To("Failover"),
         errors: true,
         loss: true,
+        reads: false,
         full_resyncs: 1,
     };
 

@@ -1,6 +1,5 @@
 //! Sets of three images side by side: how soon they are Ready, that they serve, that they scale.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use cluster_tests::checkers;
@@ -129,7 +128,7 @@ fn scales(scene: &Scene, set: &Set) -> Outcome {
             set.pods()?.len()
         );
         let behind = until("the read Service to follow", Duration::from_secs(10), || {
-            let behind = behind_read_service(set)?;
+            let behind = set.behind_read_service()?;
             Ok(Look::some(
                 (behind.len() == pods - 1).then_some(behind.clone()),
                 format!("{behind:?}"),
@@ -168,19 +167,4 @@ fn scales(scene: &Scene, set: &Set) -> Outcome {
     findings.extend(checkers::epochs_are_monotone(&events.authorities));
     ensure!(findings.is_empty(), "{}", findings.join("; "));
     Ok(())
-}
-
-fn behind_read_service(set: &Set) -> Outcome<BTreeSet<String>> {
-    let selector = format!("kubernetes.io/service-name={}-replicas", set.name);
-    let slices = set
-        .cluster
-        .kubernetes
-        .list("endpointslices", &set.namespace, &selector)?;
-    let endpoints = slices
-        .iter()
-        .flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten());
-    let ready = endpoints.filter(|endpoint| endpoint["conditions"]["ready"] == true);
-    Ok(ready
-        .map(|endpoint| text(&endpoint["targetRef"]["name"]).to_owned())
-        .collect())
 }

@@ -1,0 +1,69 @@
+//! Replicas that a change of the master takes from one parent to another: the move takes milliseconds, but a pod that was
+//! made unready for it is ready again, and an endpoint of the read Service, only when the kubelet has looked: seconds later,
+//! and with a single replica left nobody would be there to read from. So what readers go by stays as it is meanwhile.
+//!
+//! Only for readers, and only for a moment. Nothing that decides about roles or about making pods anew may ask here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::replicas::continues;
+use super::sync;
+use super::view::View;
+use crate::model::observed::Member;
+use crate::model::redis::{Facts, RoleState};
+
+/// How long a replica may have been without its stream, as far as `services.replicas.maxLag` allows: what it has is as old. The
+/// last look at the link that was may be 1 s old, Redis tries a link that was refused again once a second, and a link that is up
+/// is seen within 100 ms of a command: that leaves a move two tries.
+const MOVE: Duration = Duration::from_secs(3);
+
+/// Whether readers are led to a replica that is on its way: for how long, only time tells.
+pub(super) fn is_under_way(view: &View) -> bool {
+    let mut members = view.observed.members.iter();
+    members.any(|m| !sync::is_in_sync(view, m) && is_moving(view, m))
+}
+
+/// Whether a replica that was in sync is without its stream by our own doing, and only since a moment ago. One in a full
+/// resync, one that can not go on without, and one that is known to lag is not meant.
+pub(super) fn is_moving(view: &View, member: &Member) -> bool {
+    let was_in_sync = member.pod.as_ref().is_some_and(|pod| pod.in_sync);
+    let is_master = view.master().is_some_and(|master| master.ordinal == member.ordinal);
+    let Some(facts) = member.facts().filter(|f| f.loading.is_none()) else {
+        return false;
+    };
+    was_in_sync
+        && !is_master
+        && !view.is_fenced(&member.name)
+        && by_us(view, facts)
+        && goes_on(view, facts)
+        && !sync::is_known_to_lag(view, member, facts)
+        && since(view, &view.observed.followed, facts).is_some_and(|ago| ago < MOVE.min(sync::limit(view, member)))
+}
+
+/// Time since something was noted of a process.
+fn since(view: &View, noted: &BTreeMap<String, Timestamp>, facts: &Facts) -> Option<Duration> {
+    let at = noted.get(&facts.run_id)?;
+    Duration::try_from(view.since(*at)).ok()
+}
+
+/// Whether its master is being changed, or it was given to one just now.
+fn by_us(view: &View, facts: &Facts) -> bool {
+    let changing = view.authority.operation.is_some() || view.serving().is_none();
+    changing || since(view, &view.observed.attached, facts).is_some_and(|ago| ago < MOVE)
+}
+
+/// Whether it follows nobody, or somebody, and needs no full resync under the recorded master as far as that is known.
+fn goes_on(view: &View, facts: &Facts) -> bool {
+    let follows = match facts.state() {
+        RoleState::Fenced => true,
+        RoleState::Attached { .. } => facts.replica_link().is_some_and(|link| !link.syncing),
+        RoleState::Bare | RoleState::Armed { .. } => false,
+    };
+    // One that was started again is no master until it is made one.
+    let is_one = |master: &&Facts| matches!(master.state(), RoleState::Bare | RoleState::Armed { .. });
+    let master = view.master().and_then(Member::facts).filter(is_one);
+    follows && master.is_none_or(|master| continues(facts, master))
+}
