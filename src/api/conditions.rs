@@ -110,7 +110,7 @@ words! {
         WitnessesDisagree = "WitnessesDisagree",
         /// The master refuses connections, but replicas are linked to it.
         LinkStillUp = "LinkStillUp",
-        /// Nobody's data has a known place in the history.
+        /// Nobody's data has a known place in the history, or nobody who has it may be master.
         NoCandidate = "NoCandidate",
         /// The pod with the most may not be master.
         BestNotEligible = "BestNotEligible",

@@ -170,6 +170,16 @@ impl Election<'_> {
         let names = || self.votes.iter().map(|v| v.member.name.clone()).collect();
         (self.any_known() && self.votes.iter().all(never)).then(|| Hold::OnlyUnelectable { pods: names() })
     }
+
+    /// Why none of those with a vote could win, if so. Who has the most shows only when they are detached, and what they have
+    /// says nothing while it still changes.
+    pub fn hopeless(&self, view: &View) -> Option<Hold> {
+        let refusal = |v: &Vote| may_be_master(view, v).map(|why| format!("{} {why}", v.member.name));
+        let refusals: Option<Vec<_>> = self.votes.iter().map(refusal).collect();
+        let refusals = refusals.filter(|_| self.any_known())?;
+        let by_spec = self.unelectable(view);
+        Some(by_spec.unwrap_or_else(|| Hold::NoCandidate(refusals.join(", "))))
+    }
 }
 
 /// After a full resync the file on disk is the old one until a rewrite has ended.

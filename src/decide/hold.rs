@@ -133,7 +133,7 @@ pub enum Hold {
         /// Until when.
         until: Timestamp,
     },
-    /// No pod's data has a known place in the history of the set.
+    /// No pod's data has a known place in the history of the set, or nobody whose data has may be master.
     NoCandidate(String),
     /// The pod with the most may not be master.
     BestNotEligible {
@@ -269,7 +269,7 @@ impl fmt::Display for Hold {
                 write!(f, "until {until:.0}: last failover {last:.0}, no proof of death")
             }
             Self::FenceWait { pod, until } => write!(f, "{pod} may take writes until {until:.1}"),
-            Self::NoCandidate(why) => write!(f, "nobody's data has a known place in the history: {why}"),
+            Self::NoCandidate(why) => write!(f, "nobody can take over: {why}"),
             Self::BestNotEligible { pod, why } => write!(f, "{pod} has the most but {why}"),
             Self::OnlyUnelectable { pods } => write!(
                 f,

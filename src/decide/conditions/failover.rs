@@ -27,8 +27,9 @@ pub(super) fn blocked(view: &View, roles: &Roles) -> Verdict {
     }
     let prospect = election::prospect(view);
     let numbers = prospect.positions();
-    if let Some(hold) = prospect.unelectable(view).filter(|_| prospect.suffices()) {
-        return yes(Reason::OnlyUnelectable, hold.to_string());
+    let hopeless = prospect.hopeless(view).filter(|_| prospect.suffices());
+    if let Some((reason, hold)) = hopeless.and_then(|hold| Some((reason(&hold)?, hold))) {
+        return yes(reason, hold.to_string());
     }
     if prospect.suffices() {
         return no(

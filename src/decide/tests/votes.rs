@@ -1,9 +1,11 @@
 //! Whose word counts in an election: positions that are none, and who is behind.
 
+use super::check::{reasons, settle, world as text};
 use super::random::live;
 use super::story::{done, ends_well, hold, kill, reach, seconds, story};
 use super::world::redis::{Link, Role};
-use super::world::{Event, Reach};
+use super::world::{Event, Reach, World};
+use crate::api::Priority;
 
 #[test]
 fn a_replica_that_is_behind_never_wins() {
@@ -84,4 +86,49 @@ fn a_vote_of_a_replica_whose_full_resync_was_cut_off_does_not_count() {
     assert_eq!(world.master(), Some(0), "{:?}", world.done);
     assert!(hold(&world).starts_with("1 of 2 electors read"), "{}", hold(&world));
     ends_well(&mut world);
+}
+
+fn blocked(world: &World) -> &str {
+    let found = world.status.conditions.iter().find(|c| c.type_ == "FailoverBlocked");
+    found.map_or("", |c| c.message.as_str())
+}
+
+/// Enough votes are no help if none of those who have one may be master.
+#[test]
+fn a_failover_is_possible_only_if_somebody_with_a_vote_could_win() {
+    let priority = Priority {
+        node: Some("node-1".into()),
+        priority: 0,
+        ..Priority::default()
+    };
+    let none: &[Priority] = &[];
+    let table = [
+        ("1 attached; 2 attached", none, "Possible", "2 of 3 positions known"),
+        (
+            "1 attached deleting; 2 attached",
+            none,
+            "Possible",
+            "2 of 3 positions known",
+        ),
+        (
+            "1 attached deleting; 2 attached deleting",
+            none,
+            "NoCandidate",
+            "nobody can take over: s-1 is being deleted, s-2 is being deleted",
+        ),
+        (
+            "1 attached; 2 attached deleting",
+            std::slice::from_ref(&priority),
+            "NoCandidate",
+            "nobody can take over: s-1 has priority 0 by failover.priorities, s-2 is being deleted",
+        ),
+    ];
+    for (replicas, priorities, reason, message) in table {
+        let words = format!("set epoch=3 master=0; 0 armed=1 keys=5; {replicas}");
+        let mut world = text(&words);
+        world.cluster.spec.failover.priorities = priorities.to_vec();
+        settle(&mut world);
+        reasons(&words, &world, &[&format!("FailoverBlocked={reason}")]);
+        assert!(blocked(&world).starts_with(message), "{replicas}: {}", blocked(&world));
+    }
 }
