@@ -26,8 +26,8 @@ pub(super) fn is_under_way(view: &View) -> bool {
     members.any(|m| !sync::is_in_sync(view, m) && is_moving(view, m))
 }
 
-/// Whether a replica that was in sync is without its stream by our own doing, and only since a moment ago. One in a full
-/// resync, one that can not go on without, and one that is known to lag is not meant.
+/// Whether a replica that was in sync is without its stream because of a change of the master, and only since a moment ago. One in
+/// a full resync, one that can not go on without, and one that is known to lag is not meant.
 pub(super) fn is_moving(view: &View, member: &Member) -> bool {
     let was_in_sync = member.pod.as_ref().is_some_and(|pod| pod.in_sync);
     let is_master = view.master().is_some_and(|master| master.ordinal == member.ordinal);
@@ -37,7 +37,7 @@ pub(super) fn is_moving(view: &View, member: &Member) -> bool {
     was_in_sync
         && !is_master
         && !view.is_fenced(&member.name)
-        && by_us(view, facts)
+        && has_reason(view, facts)
         && goes_on(view, facts)
         && !sync::is_known_to_lag(view, member, facts)
         && since(view, &view.observed.followed, facts).is_some_and(|ago| ago < MOVE.min(sync::limit(view, member)))
@@ -49,8 +49,8 @@ fn since(view: &View, noted: &BTreeMap<String, Timestamp>, facts: &Facts) -> Opt
     Duration::try_from(view.since(*at)).ok()
 }
 
-/// Whether its master is being changed, or it was given to one just now.
-fn by_us(view: &View, facts: &Facts) -> bool {
+/// Whether its master is being changed, or does not serve and is about to be, or the replica was given to one just now.
+fn has_reason(view: &View, facts: &Facts) -> bool {
     let changing = view.authority.operation.is_some() || view.serving().is_none();
     changing || since(view, &view.observed.attached, facts).is_some_and(|ago| ago < MOVE)
 }

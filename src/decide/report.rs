@@ -170,21 +170,23 @@ fn what_happened(under_way: &Operation, verdict: &Verdict) -> String {
     }
 }
 
-/// Phases since the first sign, as far as this operator saw them.
+/// Phases since the first sign, or since a planned demotion, as far as this operator saw them. What comes before a planned
+/// demotion is felt by nobody: the master serves on.
 fn phases(view: &View, under_way: &Operation) -> Phases {
     let marks = &view.observed.marks;
-    let start = marks
-        .get(&Mark::Sign)
-        .copied()
-        .unwrap_or(under_way.started_at.0)
-        .min(under_way.started_at.0);
-    let ms = |then: Timestamp| {
-        i64::try_from(then.duration_since(start).as_millis())
-            .unwrap_or(i64::MAX)
-            .max(0)
+    let begun = under_way.started_at.0;
+    let sign = marks.get(&Mark::Sign).copied().unwrap_or(begun).min(begun);
+    let planned = under_way.kind == OperationKind::Switchover;
+    let demoting = marks.get(&Mark::Demoting).copied().filter(|_| planned);
+    let start = demoting.unwrap_or(sign);
+    let between = |start: Timestamp, then: Timestamp| {
+        let span = then.duration_since(start).as_millis();
+        i64::try_from(span).unwrap_or(i64::MAX).max(0)
     };
+    let ms = |then: Timestamp| between(start, then);
     let until = |mark: Mark| marks.get(&mark).copied().map(ms);
     Phases {
+        proxies: demoting.map(|at| between(begun, at)),
         detect: until(Mark::Detected),
         fence: until(Mark::Demoted).or_else(|| until(Mark::Detected)),
         drain: until(Mark::Voted),

@@ -61,7 +61,7 @@ impl Operations {
         registry.register("operations", "Role changes that ended", new.ended.clone());
         registry.register_with_unit(
             "operation_phase",
-            "Time from the first sign until a phase of a change of the master was done",
+            "Time from the first sign, or from a planned demotion, until a phase of a change of the master was done",
             Unit::Seconds,
             new.phases.clone(),
         );
@@ -128,6 +128,7 @@ impl Operations {
     fn time(&self, report: &FailoverReport) {
         let phases = &report.phases_ms;
         let list = [
+            ("proxies", phases.proxies),
             ("detect", phases.detect),
             ("fence", phases.fence),
             ("drain", phases.drain),

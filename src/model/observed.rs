@@ -77,7 +77,9 @@ pub enum Mark {
     Sign,
     /// The decision to act.
     Detected,
-    /// The master before was demoted by command.
+    /// The demotion of the master before was begun.
+    Demoting,
+    /// It was demoted by command.
     Demoted,
     /// The last vote was read, or the target caught up.
     Voted,

@@ -126,6 +126,7 @@ impl Timeline {
         match step {
             Step::Fence { to } if Some(to.uid.as_str()) == master => {
                 self.first(Mark::Detected, began);
+                self.first(Mark::Demoting, began);
                 self.first(Mark::Demoted, ended);
             }
             Step::Drain { .. } => self.first(Mark::Detected, began),

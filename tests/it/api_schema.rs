@@ -194,7 +194,7 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
         "epoch": 2, "kind": "Failover", "reason": "ProcessDied", "requestId": "any@1", "from": "cache-1",
         "to": "cache-0", "fence": "Proven", "resyncs": {"partial": 1, "full": 0}, "startedAt": micro,
         "finishedAt": micro, "message": "m",
-        "phasesMs": {"detect": 1, "fence": 1, "drain": 1, "choose": 1, "promote": 1, "vip": 1, "endpoints": 1,
+        "phasesMs": {"proxies": 1, "detect": 1, "fence": 1, "drain": 1, "choose": 1, "promote": 1, "vip": 1, "endpoints": 1,
             "siblings": 1, "total": 1},
     });
     let fields = verdict.as_object().unwrap().clone();

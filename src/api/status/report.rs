@@ -86,7 +86,8 @@ pub struct FailoverReport {
     pub to: String,
     /// Whether the master before was seen dead or demoted, was waited out, or is still to be fenced.
     pub fence: FenceState,
-    /// Milliseconds from the first sign until each phase was done; a phase that this operator did not see is absent.
+    /// Milliseconds from the first sign, or from a planned demotion, until each phase was done; a phase that this operator did
+    /// not see is absent.
     pub phases_ms: Phases,
     /// Resyncs of the replicas that were under the new master at the end of it.
     pub resyncs: Resyncs,
@@ -98,10 +99,14 @@ pub struct FailoverReport {
     pub message: String,
 }
 
-/// Milliseconds since the first sign of trouble, or since the request, until each phase was done.
+/// Milliseconds since the first sign of trouble, or since a planned demotion was begun, until each phase was done.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Phases {
+    /// Before a planned change: how long the master before served on until the node proxies would take a change at once.
+    /// Part of no other phase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxies: Option<i64>,
     /// The operator knew.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detect: Option<i64>,

@@ -43,7 +43,15 @@ fn a_master_serves_until_the_node_proxies_would_take_a_change_at_once() {
     assert!(waited >= SignedDuration::from_secs(1), "{waited:?}");
     assert!(waited < SignedDuration::from_secs(3), "{waited:?}");
     ends_well(&mut world);
-    assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, Some(0));
+    let report = &world.status.failovers[0];
+    assert_eq!(report.verdict.max_lost_bytes, Some(0));
+    // Nobody feels the wait.
+    let phases = report.phases_ms;
+    let proxies = phases.proxies.unwrap();
+    assert!((1000..3000).contains(&proxies), "{phases:?}");
+    assert!(phases.fence.is_some_and(|at| at < 100), "{phases:?}");
+    let all = report.finished_at.0.duration_since(report.started_at.0).as_millis();
+    assert_eq!(i128::from(proxies + phases.total), all, "{phases:?}");
 }
 
 /// As with other pods of the set that come and go all the time: this one is held for ten seconds only.

@@ -14,7 +14,8 @@ use serde::Serialize;
 const FEW: usize = 20;
 /// What others are compared with.
 const SENTINEL_BASE: &str = "Sentinel 500 ms, kill -9";
-const PHASES: [&str; 9] = [
+const PHASES: [&str; 10] = [
+    "proxies",
     "detect",
     "fence",
     "drain",
