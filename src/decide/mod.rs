@@ -12,6 +12,7 @@ mod clients;
 mod conditions;
 mod cut;
 mod divergence;
+mod draining;
 mod election;
 mod emptiness;
 mod events;

@@ -7,7 +7,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::hold::Hold;
 use super::view::{View, supported};
 use super::{
-    failover, fate, fenced, fences, founding, links, operation, quorum, replicas, requests, scale, switchover, update,
+    draining, failover, fate, fenced, fences, founding, links, operation, quorum, replicas, requests, scale,
+    switchover, update,
 };
 use crate::model::observed::Member;
 use crate::model::plan::Step;
@@ -115,6 +116,9 @@ fn maintain(view: &View, due: &[&Member]) -> Roles {
     }
     if let Some(requested) = requests::decide(view, facts) {
         return requested;
+    }
+    if let Some(draining) = draining::decide(view, master, facts) {
+        return draining;
     }
     let mut waits = false;
     let questions = [

@@ -7,6 +7,7 @@
 mod check;
 mod cut;
 mod divergence;
+mod draining;
 mod events;
 mod failover;
 mod fence;

@@ -93,6 +93,8 @@ pub fn observe(state: &State) -> Observed {
         detached: detached.collect(),
         cut_off: BTreeMap::new(),
         rerouted: None,
+        demoted: None,
+        sees_nodes: true,
         marks: BTreeMap::new(),
         requests: BTreeMap::new(),
         failures: Vec::new(),
