@@ -121,7 +121,8 @@ fn a_fenced_master_stays_and_a_fenced_replica_is_no_target() {
 /// The master, the nodes that drain with how, and to whom it hands over.
 #[test]
 fn a_hand_over_leads_only_to_where_pods_stay_for_longer() {
-    let table: [(&str, &[(usize, Draining)], &str); 9] = [
+    type Nodes = &'static [(usize, Draining)];
+    let table: [(&str, Nodes, &str); 9] = [
         ("", &[(0, Cordoned)], "s-1 (NodeDraining)"),
         ("", &[(0, Cordoned), (1, Cordoned)], "s-2 (NodeDraining)"),
         ("", &[(0, Cordoned), (1, ShuttingDown), (2, Cordoned)], ""),
