@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::model::cluster::{Cluster, InvalidSet};
 use crate::model::plan::{Note, Plan};
 use crate::model::redis::SetKey;
-use crate::observe::{self, Memory, Scope, Stores, version};
+use crate::observe::{self, Memory, Nodes, Scope, Stores, version};
 use crate::redis::probe::Probes;
 use crate::redis::{Dial, clock};
 
@@ -44,6 +44,7 @@ const RETRY_MOST: Duration = Duration::from_secs(30);
 struct Context {
     client: Client,
     stores: Stores,
+    nodes: Nodes,
     sets: reflector::Store<RedisReplicaSet>,
     probes: Probes,
     leadership: Leadership,
@@ -77,6 +78,8 @@ pub struct Leader {
     pub client: Client,
     /// Namespaces to watch; all if empty.
     pub namespaces: Vec<String>,
+    /// Whether to look at nodes.
+    pub watch_nodes: bool,
     /// Whether this process may act.
     pub leadership: Leadership,
     /// Opens the connections to Redis.
@@ -117,10 +120,15 @@ async fn lead(leader: Leader, stop: CancellationToken) {
         [] => vec![Scope::All],
         some => some.iter().cloned().map(Scope::Namespace).collect(),
     };
+    let mut tasks = JoinSet::new();
+    let nodes = match leader.watch_nodes {
+        true => Nodes::watch(&leader.client, &mut tasks),
+        false => Nodes::default(),
+    };
     futures::future::join_all(
         scopes
             .into_iter()
-            .map(|scope| control(leader.clone(), scope, stop.clone())),
+            .map(|scope| control(leader.clone(), scope, nodes.clone(), stop.clone())),
     )
     .await;
 }
@@ -134,7 +142,7 @@ impl Drop for Hangup {
     }
 }
 
-async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
+async fn control(leader: Leader, scope: Scope, nodes: Nodes, stop: CancellationToken) {
     let Leader {
         client,
         leadership,
@@ -142,12 +150,13 @@ async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
         recorder,
         metrics,
         namespaces: _,
+        watch_nodes: _,
     } = leader;
     let (wake, woken) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     let probes = Probes::new(wake.clone(), dial);
     let _hangup = Hangup(probes.clone());
-    let stores = Stores::watch(&client, &scope, &wake, &mut tasks);
+    let stores = Stores::watch(&client, &scope, &nodes, &wake, &mut tasks);
     let (sets, writer) = reflector::store();
     let api: Api<RedisReplicaSet> = scope.api(&client);
     // A change of status alone is our own, and no reason for another pass.
@@ -163,6 +172,7 @@ async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
     let context = Arc::new(Context {
         client,
         stores,
+        nodes,
         sets: sets.clone(),
         probes,
         leadership,
@@ -172,6 +182,7 @@ async fn control(leader: Leader, scope: Scope, stop: CancellationToken) {
     });
     // Here and nowhere else: of several that wait for a store at once, kube wakes only one.
     context.stores.ready().await;
+    context.nodes.ready().await;
     let shared = context.clone();
     Controller::for_stream(changes, sets)
         .with_config(
@@ -280,6 +291,7 @@ async fn reconcile(set: Arc<RedisReplicaSet>, context: Arc<Context>) -> Result<A
         let observed = observe::observe(
             &context.client,
             &context.stores,
+            &context.nodes,
             &context.probes,
             &cluster,
             &newest,

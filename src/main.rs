@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use kube::api::{Api, ListParams};
 use kube::client::ClientBuilder;
 use kube::runtime::events::{Recorder, Reporter};
@@ -45,6 +45,9 @@ struct Options {
     /// Namespaces to watch, separated by commas; none means all.
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',')]
     watch_namespaces: Vec<String>,
+    /// Whether to look at nodes: a master leaves a node that is cordoned or shuts down before its pod is deleted.
+    #[arg(long, env = "WATCH_NODES", action = ArgAction::Set, default_value_t = true)]
+    watch_nodes: bool,
     /// Namespace of the Lease: the operator's own.
     #[arg(long, env = "LEASE_NAMESPACE")]
     lease_namespace: String,
@@ -226,6 +229,7 @@ async fn run(options: Options) -> Result<(), Fatal> {
         recorder: Recorder::new(client.clone(), reporter),
         client: client.clone(),
         namespaces: options.watch_namespaces.clone(),
+        watch_nodes: options.watch_nodes,
         leadership,
         dial: Arc::new(Tcp),
         metrics,

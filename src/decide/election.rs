@@ -3,6 +3,7 @@
 //! A vote is a detach: a position counts only when it was read of a pod that follows nobody, so that it confirms nothing
 //! any more. A write confirmed by k replicas is held by k + 1 electors; so among all but k of them at least one holds it.
 
+use super::draining;
 use super::emptiness;
 use super::hold::Hold;
 use super::lineage::{self, Position};
@@ -142,6 +143,7 @@ impl<'a> Election<'a> {
             (
                 !view.wanted(v.member),
                 !aof_complete(v.facts),
+                draining::of(v.member),
                 priority,
                 v.member.ordinal,
             )

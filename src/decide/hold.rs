@@ -151,8 +151,10 @@ pub enum Hold {
     StatusBehind {
         /// What shows it.
         evidence: String,
-        /// The epoch of the evidence.
+        /// The highest epoch that was seen.
         epoch: i64,
+        /// What a person can do.
+        help: String,
     },
     /// The server cannot be used.
     VersionUnsupported {
@@ -276,10 +278,12 @@ impl fmt::Display for Hold {
                 "{} could take over, but by failover.priorities they never do: give one a priority above 0",
                 pods.join(", ")
             ),
-            Self::StatusBehind { evidence, epoch } => write!(
-                f,
-                "{evidence}: was the cluster's store restored? Nothing is done until status and epoch {epoch} agree"
-            ),
+            Self::StatusBehind { evidence, help, .. } => {
+                write!(
+                    f,
+                    "{evidence}: was the cluster's store restored? Nothing is done; {help}"
+                )
+            }
             Self::VersionUnsupported { found } => {
                 write!(f, "{found} is too old: Redis from 7.0 or Valkey from 7.2 is needed")
             }

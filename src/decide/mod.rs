@@ -8,10 +8,12 @@
 //! then its questions `founding`, `operation`, `replicas`, `quorum`, `scale`; beside them `objects`,
 //! `settings` and `labels`, which never change a role; last `status` and `conditions`.
 
+mod behind;
 mod clients;
 mod conditions;
 mod cut;
 mod divergence;
+mod draining;
 mod election;
 mod emptiness;
 mod events;
@@ -85,10 +87,11 @@ pub fn decide(cluster: &Cluster, observed: &Observed, now: Timestamp) -> Plan {
 
     let mut steps = Vec::new();
     let (mut labels_wait, mut strays) = (false, false);
-    // Status that is older than the world must not be carried into the world.
-    let behind = matches!(roles.hold, Some(Hold::StatusBehind { .. }));
-    if view.may_act() && !behind {
+    if view.may_act() {
         steps.extend(roles.steps.iter().cloned());
+    }
+    // Status that is older than the world must not be carried into the world.
+    if view.may_act() && !roles.is_behind() {
         steps.extend(wanted.steps.iter().cloned());
         if roles.steps.is_empty() {
             steps.extend(settings.steps.iter().cloned());

@@ -7,11 +7,11 @@ use k8s_openapi::jiff::Timestamp;
 use super::hold::Hold;
 use super::view::{View, supported};
 use super::{
-    failover, fate, fenced, fences, founding, links, operation, quorum, replicas, requests, scale, switchover, update,
+    behind, draining, failover, fate, fenced, fences, founding, links, operation, quorum, replicas, requests, scale,
+    switchover, update,
 };
 use crate::model::observed::Member;
 use crate::model::plan::Step;
-use crate::model::redis::RoleState;
 
 /// What the role decisions came to.
 #[derive(Debug, Default)]
@@ -64,10 +64,18 @@ impl Roles {
     }
 }
 
+impl Roles {
+    /// Whether status is older than the world: then nothing follows from it but what is in `steps`.
+    pub fn is_behind(&self) -> bool {
+        matches!(self.hold, Some(Hold::StatusBehind { .. }))
+    }
+}
+
 /// Decides about roles.
 pub(super) fn decide(view: &View, due: &[&Member]) -> Roles {
     let mut roles = by_urgency(view, due);
-    if view.may_act() && roles.steps.is_empty() && view.serving().is_none() {
+    let idle = roles.steps.is_empty() && !roles.is_behind();
+    if view.may_act() && idle && view.serving().is_none() {
         roles.steps.extend(update::dead(view, due));
     }
     roles
@@ -80,7 +88,14 @@ fn by_urgency(view: &View, due: &[&Member]) -> Roles {
     if view.cluster.spec.paused {
         return Roles::held(Hold::Paused);
     }
-    if let Some(hold) = status_behind(view).or_else(|| unsupported(view)) {
+    if let Some(hold) = behind::evidence(view) {
+        let steps = requests::over_behind(view, &hold).into_iter().collect();
+        return Roles {
+            steps,
+            ..Roles::held(hold)
+        };
+    }
+    if let Some(hold) = unsupported(view) {
         return Roles::held(hold);
     }
     let fences = fences::decide(view);
@@ -116,6 +131,9 @@ fn maintain(view: &View, due: &[&Member]) -> Roles {
     if let Some(requested) = requests::decide(view, facts) {
         return requested;
     }
+    if let Some(draining) = draining::decide(view, master, facts) {
+        return draining;
+    }
     let mut waits = false;
     let questions = [
         fenced::decide,
@@ -150,39 +168,6 @@ fn not_serving(view: &View) -> Roles {
         wake: roles.wake.or(silent_at),
         ..roles
     }
-}
-
-/// Status is older than the world if a pod takes writes that it does not name, or a volume carries a later epoch.
-fn status_behind(view: &View) -> Option<Hold> {
-    let epoch = view.authority.epoch;
-    let named = |m: &Member| {
-        view.authority
-            .master
-            .as_ref()
-            .is_some_and(|n| m.uid() == Some(n.uid.as_str()))
-    };
-    let armed = view.observed.members.iter().find(|m| {
-        m.facts()
-            .is_some_and(|f| f.loading.is_none() && matches!(f.state(), RoleState::Armed { .. }))
-            && !named(m)
-            && !fences::is_pending(view, m)
-    });
-    if let Some(member) = armed {
-        let carried = member.claim.as_ref().and_then(|c| c.epoch).unwrap_or(epoch);
-        let evidence = format!("{} takes writes, but status does not name it master", member.name);
-        return Some(Hold::StatusBehind {
-            evidence,
-            epoch: carried,
-        });
-    }
-    view.authority.master.as_ref()?;
-    view.observed.members.iter().find_map(|m| {
-        let carried = m.claim.as_ref()?.epoch?;
-        (carried > epoch).then(|| Hold::StatusBehind {
-            evidence: format!("the volume of {} has epoch {carried}, but status says {epoch}", m.name),
-            epoch: carried,
-        })
-    })
 }
 
 fn unsupported(view: &View) -> Option<Hold> {

@@ -10,7 +10,7 @@ use super::roles::Roles;
 use super::roll::{self, Roll};
 use super::settings::Settings;
 use super::view::View;
-use super::{conditions, events, labels, priority, requests, sync};
+use super::{conditions, draining, events, labels, priority, requests, sync};
 use crate::api::status::{
     Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role,
     ServerVersion,
@@ -117,12 +117,12 @@ fn member(view: &View, member: &Member) -> MemberStatus {
         since: same.map_or(Time(view.now), |o| o.since.clone()),
         revision: pod.and_then(|p| p.revision.clone()),
         priority: Some(priority::of(view, member)).filter(|p| *p != priority::USUAL),
-        message: message(member, state),
+        message: message(view, member, state),
     }
 }
 
 /// Only what the state alone does not say.
-fn message(member: &Member, state: MemberState) -> Option<String> {
+fn message(view: &View, member: &Member, state: MemberState) -> Option<String> {
     let text = match (state, member.pod.as_ref().and_then(|p| p.trouble.as_ref())) {
         (MemberState::Starting | MemberState::Unreachable, Some(trouble)) => match trouble {
             Trouble::Unschedulable(words)
@@ -134,7 +134,7 @@ fn message(member: &Member, state: MemberState) -> Option<String> {
             Seen::Unknown { error, .. } => error.to_string(),
             Seen::Answers { .. } => return None,
         },
-        _ => return None,
+        _ => draining::words(view, member)?,
     };
     Some(text.chars().take(MESSAGE).collect())
 }

@@ -10,9 +10,9 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::{View, supported, target};
-use super::{election, failover, handover, lineage, operation, priority, report, sync};
+use super::{draining, election, failover, handover, lineage, operation, priority, report, sync};
 use crate::api::status::{Operation, OperationKind, OperationReason, Proof, Witnesses};
-use crate::model::observed::Member;
+use crate::model::observed::{Draining, Member};
 use crate::model::plan::{Authority, Step, Target};
 use crate::model::redis::{Facts, RoleState};
 use crate::model::timeline::PROXY_PERIOD;
@@ -45,9 +45,13 @@ pub(super) enum To<'a> {
 
 /// The master's pod is on its way out: it hands over while its preStop hook holds it.
 pub(super) fn of_leaving_master(view: &View, master: &Member, facts: &Facts) -> Option<Roles> {
-    master.pod.as_ref().filter(|p| p.deleting)?;
+    let reason = match (master.pod.as_ref()?.deleting, draining::of(master)) {
+        (true, _) => OperationReason::PodDeleted,
+        (false, Some(Draining::ShuttingDown)) => OperationReason::NodeDraining,
+        (false, Some(Draining::Cordoned) | None) => return None,
+    };
     let target = choose(view, facts, To::Any).ok()?;
-    Some(begin(view, target, OperationReason::PodDeleted, None))
+    Some(begin(view, target, reason, None))
 }
 
 /// The best target for a switchover, or why there is none.
@@ -70,7 +74,8 @@ pub(super) fn choose<'a>(view: &View<'a>, master: &Facts, to: To<'_>) -> Result<
     // All of them will hold the same when one takes over. Scale-in takes the highest ordinals.
     let best = fit.iter().copied().min_by_key(|m| {
         let behind = std::cmp::Reverse(offset(m));
-        (!view.wanted(m), priority::of(view, m), behind, m.ordinal)
+        let place = (draining::of(m), priority::of(view, m));
+        (!view.wanted(m), place, behind, m.ordinal)
     });
     best.ok_or_else(|| match (to, refused.is_empty()) {
         (_, false) => refused.join("; "),
@@ -104,6 +109,9 @@ fn unfit(view: &View, member: &Member, master: &Facts) -> Option<String> {
     if let Some(why) = priority::forbids(view, member) {
         return Some(why.into());
     }
+    if let Some(why) = draining::forbids(view, member) {
+        return Some(why);
+    }
     if !votes {
         return Some("does not hold everything yet".into());
     }
@@ -115,6 +123,11 @@ fn unfit(view: &View, member: &Member, master: &Facts) -> Option<String> {
     }
     let lag = master.offset.saturating_sub(facts.offset);
     (lag > LAG_BYTES).then(|| format!("is {lag} bytes behind, at most {LAG_BYTES} are allowed"))
+}
+
+/// Whether a target is worth waiting for: another one can be chosen at once.
+fn may_become_fit(view: &View, member: &Member) -> bool {
+    member.facts().is_some() && draining::forbids(view, member).is_none()
 }
 
 /// Records what is intended; nobody's role changes by it.
@@ -154,7 +167,7 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
         }
         return match target(master) {
             Some(to) if fit => demote(view, under_way, to),
-            _ if view.since(under_way.started_at.0) < GIVE_UP && to.is_some_and(|m| m.facts().is_some()) => {
+            _ if view.since(under_way.started_at.0) < GIVE_UP && to.is_some_and(|m| may_become_fit(view, m)) => {
                 Roles::waiting(Vec::new())
             }
             _ => give_up(view, under_way),

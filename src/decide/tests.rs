@@ -4,9 +4,11 @@
 //! in it, [`oracle`] says what must hold after every step. [`check`] turns a line of text into a world and a plan into
 //! words. Nothing here knows how a decision is made.
 
+mod behind;
 mod check;
 mod cut;
 mod divergence;
+mod draining;
 mod events;
 mod failover;
 mod fence;

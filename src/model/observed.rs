@@ -3,6 +3,7 @@
 //! "Not known" is a value here, never an error. Nothing in this module looks anything up.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -47,6 +48,10 @@ pub struct Observed {
     pub cut_off: BTreeMap<String, CutOff>,
     /// When the node proxies take, or took, what this set gave them last, as far as this operator saw it.
     pub rerouted: Option<Timestamp>,
+    /// Which master, by UID of its pod, was last seen demoted with nobody named in its place yet, and when.
+    pub demoted: Option<(String, Timestamp)>,
+    /// Whether nodes are looked at; else nobody's node is known to be draining.
+    pub sees_nodes: bool,
     /// When this operator saw each phase of the operation under way end; empty while there is none.
     pub marks: BTreeMap<Mark, Timestamp>,
     /// What people ask by annotation: names without our prefix, and values.
@@ -174,6 +179,8 @@ pub struct PodFacts {
     pub ip: Option<String>,
     /// Node, once it is scheduled.
     pub node: Option<String>,
+    /// That its node is to lose its pods, if so.
+    pub draining: Option<Draining>,
     /// Zone from the pod's labels.
     pub zone: Option<String>,
     /// Whether the pod is being deleted.
@@ -196,6 +203,24 @@ pub struct PodFacts {
     pub in_sync: bool,
     /// Status of the readiness gate, once written.
     pub gate: Option<bool>,
+}
+
+/// How a node is about to lose its pods. The later is the more urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Draining {
+    /// It takes no new pods, and those that it has are expected to leave.
+    Cordoned,
+    /// It shuts down: its pods end soon, and none of them is asked.
+    ShuttingDown,
+}
+
+impl fmt::Display for Draining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cordoned => "is cordoned",
+            Self::ShuttingDown => "is shutting down",
+        })
+    }
 }
 
 /// Why a pod does not run.

@@ -9,7 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::observed::{Mark, Member};
 use super::plan::Step;
 use super::redis::{ReplicaLink, RoleState, Seen};
-use crate::api::status::{Operation, RedisReplicaSetStatus};
+use crate::api::status::{Operation, OperationKind, RedisReplicaSetStatus};
 
 /// A node proxy takes changes at most this often (kube-proxy's `minSyncPeriod`); what comes in between waits for the next time.
 pub const PROXY_PERIOD: SignedDuration = SignedDuration::from_secs(1);
@@ -32,6 +32,8 @@ pub struct Timeline {
     pub followed: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
     pub cut_off: BTreeMap<String, CutOff>,
+    /// Which master, by UID of its pod, was last seen demoted in a switchover before anybody was named, and when.
+    pub demoted: Option<(String, Timestamp)>,
     /// When each phase of the change of the master under way ended.
     pub marks: BTreeMap<Mark, Timestamp>,
     /// When the node proxies take, or took, what this set gave them last, as far as this process saw it.
@@ -66,6 +68,11 @@ impl Timeline {
             }
             return;
         };
+        let is_intent = under_way.kind == OperationKind::Switchover && status.epoch < Some(under_way.epoch);
+        let is_demoted = |m: &&Member| m.facts().is_some_and(|f| f.state() == RoleState::Fenced);
+        if let Some(uid) = process.filter(is_demoted).and_then(Member::uid).filter(|_| is_intent) {
+            self.demoted = Some((uid.to_owned(), now));
+        }
         let handed_over = under_way.kind.is_handover() && status.epoch == Some(under_way.epoch);
         if handed_over && vip_pods.into_iter().eq(master.map(|m| &m.name)) {
             self.first(Mark::Converged, now);

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::nodes::Nodes;
 use super::stores::Stores;
 use super::words::{last_words, words};
 use crate::model::cluster::Cluster;
@@ -30,7 +31,12 @@ pub(super) struct Found {
 
 /// Every member that exists or should, by ordinal. Pods of an earlier scale-in may still be there, and they do not end
 /// in the order of their ordinals.
-pub(super) fn find(stores: &Stores, cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>) -> Vec<Found> {
+pub(super) fn find(
+    stores: &Stores,
+    nodes: &Nodes,
+    cluster: &Cluster,
+    objects: &BTreeMap<ObjectId, Live>,
+) -> Vec<Found> {
     let controller = owner_of_pods(cluster, objects);
     let ours = |pod: &Pod| {
         let by = pod
@@ -45,7 +51,7 @@ pub(super) fn find(stores: &Stores, cluster: &Cluster, objects: &BTreeMap<Object
             .pods
             .get(&cluster.namespace, name)
             .filter(|p| ours(p))
-            .map(|p| pod_facts(&p))
+            .map(|p| pod_facts(&p, nodes))
     };
     let claim = |name: &str| {
         let claim = stores.claims.get(&cluster.namespace, &names::claim(name))?;
@@ -161,7 +167,7 @@ pub(super) fn with_redis(found: Vec<Found>, seen: &BTreeMap<PodUid, Seen>) -> Ve
         .collect()
 }
 
-fn pod_facts(pod: &Pod) -> PodFacts {
+fn pod_facts(pod: &Pod, nodes: &Nodes) -> PodFacts {
     let status = pod.status.clone().unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
     let container = status
@@ -180,10 +186,12 @@ fn pod_facts(pod: &Pod) -> PodFacts {
         (None, Some(container)) => trouble(container),
         (None, None) => None,
     };
+    let node = pod.spec.as_ref().and_then(|s| s.node_name.clone());
     PodFacts {
         uid: pod.uid().unwrap_or_default(),
         ip: status.pod_ip,
-        node: pod.spec.as_ref().and_then(|s| s.node_name.clone()),
+        draining: node.as_deref().and_then(|node| nodes.draining(node)),
+        node,
         zone: pod.labels().get(label::ZONE).cloned(),
         deleting: pod.metadata.deletion_timestamp.is_some(),
         started: running.and_then(|r| r.started_at.as_ref()).map(|t| t.0),
@@ -314,7 +322,7 @@ mod tests {
     #[test]
     fn a_pod_of_an_earlier_scale_in_is_a_member_also_when_the_one_before_it_has_ended() {
         let stores = Stores::of(pods(&["cache-0", "cache-1", "cache-2", "cache-4"], OWNER), Vec::new());
-        let found = find(&stores, &cluster(), &stateful_set(3));
+        let found = find(&stores, &Nodes::default(), &cluster(), &stateful_set(3));
         let want = [
             ("cache-0", true),
             ("cache-1", true),
@@ -327,7 +335,7 @@ mod tests {
     #[test]
     fn a_pod_that_is_not_there_yet_is_a_member_and_one_of_somebody_else_is_not() {
         let stores = Stores::of(pods(&["cache-1", "cache-7"], "another"), Vec::new());
-        let found = find(&stores, &cluster(), &stateful_set(3));
+        let found = find(&stores, &Nodes::default(), &cluster(), &stateful_set(3));
         assert_eq!(
             names_of(&found),
             [("cache-0", false), ("cache-1", false), ("cache-2", false)]
@@ -338,7 +346,7 @@ mod tests {
     fn a_volume_between_two_members_is_a_spare_one() {
         let claims = ["data-cache-0", "data-cache-3", "data-cache-4"].map(|name| object(name, &json!({})));
         let stores = Stores::of(pods(&["cache-4"], OWNER), claims.to_vec());
-        let found = find(&stores, &cluster(), &stateful_set(3));
+        let found = find(&stores, &Nodes::default(), &cluster(), &stateful_set(3));
         let spare = spare(&stores, &cluster(), &found);
         let names: Vec<_> = spare.iter().map(|(pod, _)| pod.as_str()).collect();
         assert_eq!(names, ["cache-3"]);

@@ -3,6 +3,7 @@
 //! Reads only. What could not be read is a value ("unknown"), never an error, and nothing here decides anything.
 
 mod members;
+mod nodes;
 mod objects;
 mod secrets;
 mod stores;
@@ -23,6 +24,7 @@ use crate::names::{self, annotation, label};
 use crate::redis::clock;
 use crate::redis::probe::Probes;
 
+pub use nodes::Nodes;
 pub use objects::{Absences, owner, resource};
 pub use secrets::SecretCache;
 pub use stores::{Newest, Scope, Stores, WATCH_SECONDS, version};
@@ -52,6 +54,7 @@ pub struct Memory {
 pub async fn observe(
     client: &Client,
     stores: &Stores,
+    nodes: &Nodes,
     probes: &Probes,
     cluster: &Cluster,
     set: &RedisReplicaSet,
@@ -67,7 +70,7 @@ pub async fn observe(
         memory.refused_by.clone_from(&cluster.spec.image);
     }
     let objects = objects::live(client, stores, cluster, &mut memory.absent).await;
-    let found = members::find(stores, cluster, &objects);
+    let found = members::find(stores, nodes, cluster, &objects);
     probes.keep(
         &key,
         members::targets(cluster, &found, &memory.secrets.internal, &probed_directives(cluster)),
@@ -104,6 +107,8 @@ pub async fn observe(
         followed: memory.timeline.followed.clone(),
         cut_off: memory.timeline.cut_off.clone(),
         rerouted: memory.timeline.rerouted,
+        demoted: memory.timeline.demoted.clone(),
+        sees_nodes: nodes.are_seen(),
         marks: memory.timeline.marks.clone(),
         requests: requests(set),
         failures: memory.failures.clone(),

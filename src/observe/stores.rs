@@ -22,6 +22,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::nodes::Nodes;
 use crate::model::redis::SetKey;
 use crate::names;
 
@@ -71,10 +72,18 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Starts all watches in `tasks`; each change sends the set's key to `wake`.
-    pub fn watch(client: &Client, scope: &Scope, wake: &UnboundedSender<SetKey>, tasks: &mut JoinSet<()>) -> Self {
+    /// Starts all watches in `tasks`; each change sends the set's key to `wake`, also one of a node that has its pods.
+    pub fn watch(
+        client: &Client,
+        scope: &Scope,
+        nodes: &Nodes,
+        wake: &UnboundedSender<SetKey>,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let pods = watch(scope.api(client), trim_pod, wake, tasks);
+        nodes.wake(pods.clone(), wake.clone(), tasks);
         Self {
-            pods: watch(scope.api(client), trim_pod, wake, tasks),
+            pods,
             claims: watch(scope.api(client), |_| {}, wake, tasks),
             stateful_sets: watch(scope.api(client), |_| {}, wake, tasks),
             services: watch(scope.api(client), |_| {}, wake, tasks),
@@ -171,7 +180,8 @@ fn trim_pod(pod: &mut Pod) {
 /// Replies of our own writes, with when they came.
 type Replies<K> = HashMap<ObjectRef<K>, (Instant, Arc<K>)>;
 
-/// A store, and replies of our own writes that it may not have seen yet.
+/// A store, and replies of our own writes that it may not have seen yet. Clones share them.
+#[derive(Clone)]
 pub struct Newest<K: Lookup + Clone + 'static>
 where
     K::DynamicType: Eq + Hash + Clone,

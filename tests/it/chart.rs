@@ -206,6 +206,16 @@ fn sensible_values_are_rendered_into_what_they_say() {
             "- --watch-namespaces=a,b",
         ),
         (&["--set", "resources.limits.memory=64Mi"], "memory: 64Mi"),
+        (&["--set", "rbac.nodes=false"], "- --watch-nodes=false"),
+        (
+            &[
+                "--set-json",
+                r#"watchNamespaces=["a"]"#,
+                "--set",
+                "rbac.scope=namespace",
+            ],
+            "resources: [nodes]",
+        ),
         (
             &["--set", "securityContext.privileged=true,unsafe.allowPrivileged=true"],
             "privileged: true",
@@ -238,7 +248,7 @@ fn roles_by_namespace_grant_nothing_on_the_cluster() {
         "--set-json",
         r#"watchNamespaces=["a","b"]"#,
         "--set",
-        "rbac.scope=namespace,rbac.aggregate=false",
+        "rbac.scope=namespace,rbac.aggregate=false,rbac.nodes=false",
     ];
     let text = helm(&arguments).expect("the values are sensible");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("helm renders YAML");

@@ -100,8 +100,10 @@ fn the_rendered_manifest_has_one_of_each_object_and_the_definition_of_the_code()
     let expected = [
         "ClusterRole redis-operator",
         "ClusterRole redis-operator-edit",
+        "ClusterRole redis-operator-nodes",
         "ClusterRole redis-operator-view",
         "ClusterRoleBinding redis-operator",
+        "ClusterRoleBinding redis-operator-nodes",
         "CustomResourceDefinition redisreplicasets.redisreplicaset.dev",
         "Deployment redis-operator",
         "Namespace redis-operator",

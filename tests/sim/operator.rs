@@ -39,6 +39,7 @@ pub fn start(sim: &Sim) -> JoinSet<()> {
         recorder: Recorder::new(client.clone(), reporter),
         client,
         namespaces: Vec::new(),
+        watch_nodes: true,
         leadership,
         dial: Arc::new(network),
         metrics: Metrics::new(),

@@ -85,6 +85,16 @@ pub const ALL: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "Cordon",
+        acts: &[|world| {
+            let node = json!({"metadata": {"name": "node-0"}, "spec": {"unschedulable": true}});
+            let created = world.store.create(&key("nodes", "", "node-0"), node);
+            created.expect("there was none");
+        }],
+        alike: REPLICAS,
+        ..PLAIN
+    },
+    Scenario {
         name: "Switchover",
         acts: &[|world| {
             world.store.edit(&set(), |set| {

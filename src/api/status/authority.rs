@@ -140,6 +140,8 @@ words! {
         Requested = "Requested",
         /// The master's pod is being deleted.
         PodDeleted = "PodDeleted",
+        /// The master's node is cordoned, or shuts down.
+        NodeDraining = "NodeDraining",
         /// The master's pod is to be made anew.
         Update = "Update",
         /// The master's pod is beyond the number of pods that spec asks for.

@@ -177,10 +177,14 @@ pub(super) fn spread(view: &View) -> Verdict {
             ))
         })
         .collect();
+    let unseen = match view.observed.sees_nodes {
+        true => "",
+        false => "; nodes are not looked at: a cordon moves no master",
+    };
     for (at, (name, node, _)) in placed.iter().enumerate() {
         if let Some((other, ..)) = placed[..at].iter().find(|(_, n, _)| n == node) {
-            return yes(Reason::SharedNode, format!("{other} and {name} on {node}"));
+            return yes(Reason::SharedNode, format!("{other} and {name} on {node}{unseen}"));
         }
     }
-    no(Reason::Spread, "every pod has a node of its own")
+    no(Reason::Spread, format!("every pod has a node of its own{unseen}"))
 }

@@ -1,6 +1,7 @@
-//! `accept-data-loss`: the epoch that the message of `DataLost` or `Empty` names. The set goes on with the best data that is
-//! left, or empty if all of it is gone for certain.
+//! `accept-data-loss`: the epoch that the message of `DataLost`, `Empty` or `StatusBehind` names. The set goes on with the best
+//! data that is left, or empty if all of it is gone for certain; of `StatusBehind`, with the pod that takes writes.
 
+use super::super::behind;
 use super::super::hold::Hold;
 use super::super::roles::Roles;
 use super::super::takeover::{self, ACCEPT, Stage};
@@ -8,6 +9,7 @@ use super::super::view::View;
 use super::{Against, Answer, News, given_up, open, parts, refused, running};
 use crate::api::status::Outcome;
 use crate::model::observed::Member;
+use crate::model::plan::Step;
 
 pub(super) const KIND: Against = Against {
     name: NAME,
@@ -19,7 +21,7 @@ const NAME: &str = ACCEPT;
 
 /// The epoch that a refusal names, if this request is about it.
 fn epoch_of(hold: &Hold) -> Option<i64> {
-    if let Hold::DataLost { epoch, .. } | Hold::Empty { epoch, .. } = hold {
+    if let Hold::DataLost { epoch, .. } | Hold::Empty { epoch, .. } | Hold::StatusBehind { epoch, .. } = hold {
         Some(*epoch)
     } else {
         None
@@ -29,7 +31,7 @@ fn epoch_of(hold: &Hold) -> Option<i64> {
 /// Who goes on, if the request may be followed.
 fn best<'a>(view: &View<'a>, value: &str, hold: Option<&Hold>) -> Result<&'a Member, Answer> {
     let number = parts(value).and_then(|(epoch, _)| epoch.parse::<i64>().ok());
-    let form = "the epoch that the message of DataLost or FailoverBlocked names, with @ID for another try";
+    let form = "the epoch that the message of DataLost, FailoverBlocked or Stalled names, with @ID for another try";
     let epoch = number.ok_or_else(|| refused("Malformed", form))?;
     let held = hold.and_then(epoch_of).ok_or_else(|| {
         let why = "the set is not held for lost data: nothing is to be accepted";
@@ -38,6 +40,10 @@ fn best<'a>(view: &View<'a>, value: &str, hold: Option<&Hold>) -> Result<&'a Mem
     if held != epoch {
         let why = format!("epoch {held} is the one that the message names");
         return Err(refused("WrongEpoch", why));
+    }
+    if let Some(Hold::StatusBehind { .. }) = hold {
+        let writer = behind::writer(view).map(|(member, _)| member);
+        return writer.map_err(|(reason, why)| refused(reason, why));
     }
     let members = &view.observed.members;
     let fit = members.iter().filter(|m| takeover::unfit(view, m).is_none());
@@ -61,6 +67,13 @@ fn best<'a>(view: &View<'a>, value: &str, hold: Option<&Hold>) -> Result<&'a Mem
         silent.join(", ")
     );
     Err(refused("PodsMissing", why))
+}
+
+/// Records the pod that takes writes.
+pub(super) fn over_behind(view: &View, hold: &Hold) -> Option<Step> {
+    let value = open(view)?;
+    let member = best(view, value, Some(hold)).ok()?;
+    behind::record(view, (member, member.facts()?), &takeover::id(NAME, value))
 }
 
 /// Goes on in spite of what is lost.

@@ -17,6 +17,7 @@ use super::hold::Hold;
 use super::roles::Roles;
 use super::view::View;
 use crate::api::status::{Outcome, Request};
+use crate::model::plan::Step;
 use crate::model::redis::Facts;
 
 /// Longest value of a request.
@@ -74,6 +75,14 @@ pub(super) fn over(view: &View, roles: &Roles) -> Option<Roles> {
         return None;
     }
     force::over(view, hold).or_else(|| accept::over(view, hold))
+}
+
+/// What a person asked for although status is behind.
+pub(super) fn over_behind(view: &View, hold: &Hold) -> Option<Step> {
+    if is_copied(view) {
+        return None;
+    }
+    accept::over_behind(view, hold)
 }
 
 /// What a person could ask for against a refusal, and what that may cost.

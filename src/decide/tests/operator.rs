@@ -42,6 +42,8 @@ fn lean(world: &World, observed: &Observed) -> Plan {
     let mut steps = Vec::new();
     if view.may_act() {
         steps.extend(roles.steps.iter().cloned());
+    }
+    if view.may_act() && !roles.is_behind() {
         let pods = scale::stateful_set_replicas(&view);
         let objects = World::lean_objects(pods, objects::vip_master(&view), view.authority.epoch);
         let wrong = objects.into_iter().filter(|object| {

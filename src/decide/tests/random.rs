@@ -16,6 +16,7 @@ use crate::api::status::{MemberState, Outcome};
 use crate::decide::hold::Hold;
 use crate::decide::view::View;
 use crate::decide::{IDLE, min_target, roles, wait_target};
+use crate::model::observed::Draining;
 use crate::names;
 
 /// Ticks after the last fault within which a set is at rest.
@@ -54,6 +55,15 @@ fn event() -> impl Strategy<Value = Event> {
         1 => proptest::option::weighted(0.5, pod()).prop_map(|pod| Event::Ask { name: "unfence", pod }),
         3 => pod().prop_map(|pod| Event::Ask { name: "force-failover", pod: Some(pod) }),
         1 => Just(Event::Ask { name: "accept-data-loss", pod: None }),
+        2 => (pod(), draining()).prop_map(|(node, draining)| Event::Drain { node, draining }),
+    ]
+}
+
+fn draining() -> impl Strategy<Value = Option<Draining>> {
+    prop_oneof![
+        2 => Just(Some(Draining::Cordoned)),
+        1 => Just(Some(Draining::ShuttingDown)),
+        1 => Just(None),
     ]
 }
 
@@ -159,6 +169,14 @@ pub fn converged(world: &World) {
     assert_eq!(redis.min as i32, quorum.min_replicas_to_write);
     assert_eq!(world.vip_pods, BTreeSet::from([names::pod(SET, master as u32)]));
     assert_eq!(world.stateful_set().unwrap().replicas as usize, pods);
+    let stays = |ordinal: &usize| !world.draining.contains_key(&format!("node-{ordinal}"));
+    let better = (0..pods).find(|o| *o != master && stays(o));
+    let tried = world.timeline.demoted.as_ref().map(|(uid, _)| uid);
+    let waits = tried.is_some() && tried == world.pod(master).map(|p| &p.uid);
+    assert!(
+        stays(&master) || better.is_none() || waits,
+        "s-{master} is master at rest on a node that drains, and that of s-{better:?} does not"
+    );
     for ordinal in (0..pods).filter(|o| *o != master) {
         let replica = world
             .redis(ordinal)

@@ -21,7 +21,7 @@ use self::redis::Redis;
 use crate::api::RedisReplicaSetSpec;
 use crate::api::status::RedisReplicaSetStatus;
 use crate::model::cluster::Cluster;
-use crate::model::observed::{AppSecret, Credentials, InternalSecret, Live, ObjectId, Trouble};
+use crate::model::observed::{AppSecret, Credentials, Draining, InternalSecret, Live, ObjectId, Trouble};
 use crate::model::redis::Seen;
 use crate::model::secret::Secret;
 use crate::model::timeline::Timeline;
@@ -75,6 +75,10 @@ pub struct World {
     pub rerouted: Option<Timestamp>,
     /// Revisions of which no container starts, as with an image that nobody has.
     pub unpullable: BTreeSet<String>,
+    /// Whether the operator looks at nodes.
+    pub sees_nodes: bool,
+    /// Nodes that are about to lose their pods.
+    pub draining: BTreeMap<String, Draining>,
     /// What people ask by annotation.
     pub requests: BTreeMap<String, String>,
     /// When this process of the operator last attached which process.
@@ -191,6 +195,8 @@ impl World {
             timeline: Timeline::default(),
             rerouted: None,
             unpullable: BTreeSet::new(),
+            sees_nodes: true,
+            draining: BTreeMap::new(),
             requests: BTreeMap::new(),
             attached: BTreeMap::new(),
             serial: 0,

@@ -94,6 +94,8 @@ pub fn observe(state: &State) -> Observed {
         followed: BTreeMap::new(),
         cut_off: BTreeMap::new(),
         rerouted: None,
+        demoted: None,
+        sees_nodes: true,
         marks: BTreeMap::new(),
         requests: BTreeMap::new(),
         failures: Vec::new(),

@@ -76,6 +76,9 @@ fn record(world: &World, new: &Authority, why: &str) {
             "S8: another operation begins while one is under way"
         );
     }
+    if let Some(to) = new.operation.as_ref().filter(|_| old.operation.is_none()) {
+        moved(world, to);
+    }
     let volume = |a: &Authority| a.master.as_ref().map(|m| m.volume.clone());
     if old.master.is_some() && volume(new) != volume(&old) {
         handed_over(world, new, why);
@@ -93,6 +96,21 @@ fn record(world: &World, new: &Authority, why: &str) {
             new.electors.len()
         );
     }
+}
+
+/// A hand-over leads to a node that drains only from a pod that ends sooner.
+fn moved(world: &World, to: &Operation) {
+    let target = names::ordinal(SET, &to.to).map(|o| o as usize);
+    let node = |at: usize| world.draining.get(world.pod(at)?.node.as_ref()?).copied();
+    let (Some(from), Some(target)) = (world.master(), target) else {
+        return;
+    };
+    let ends = world.pod(from).is_none_or(|p| p.deleting);
+    assert!(
+        to.kind != OperationKind::Switchover || ends || node(target).is_none() || node(target) < node(from),
+        "{} is to take over on a node that drains",
+        to.to
+    );
 }
 
 /// S6 and S7: who takes over holds every confirmed write, and after a switchover every write.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{GHOSTS, Pod, Reach, SET, World};
-use crate::model::observed::Live;
+use crate::model::observed::{Draining, Live};
 use crate::names;
 
 /// Something that happens.
@@ -39,6 +39,8 @@ pub enum Event {
     Pause { paused: bool },
     /// A person asks by annotation for a pod, or for all.
     Ask { name: &'static str, pod: Option<usize> },
+    /// A node is cordoned, shuts down, or neither.
+    Drain { node: usize, draining: Option<Draining> },
     /// The probe of a pod is slow: what it saw before stands for one more pass.
     SlowProbe { pod: usize },
 }
@@ -93,6 +95,11 @@ impl World {
             }
             Event::Pause { paused } => self.cluster.spec.paused = paused,
             Event::Ask { name, pod } => self.ask(name, pod),
+            Event::Drain { node, draining } => {
+                let node = format!("node-{node}");
+                self.draining.remove(&node);
+                self.draining.extend(draining.map(|draining| (node, draining)));
+            }
         }
     }
 

@@ -49,6 +49,7 @@ pub fn play(trial: Trial, set: &Set, history: &History, master: &str, wait_chang
             wait_changed()
         }
         Trial::Drain => play.drain(),
+        Trial::Cordon => play.cordon(),
         Trial::EvictAll => play.evict_all(),
         Trial::KillReplicas => play.kill_replicas(),
         Trial::Mute => play.cut_until(Cut::Outgoing, wait_changed),
@@ -157,6 +158,20 @@ impl Play<'_> {
         let changed = drained.and_then(|()| (self.wait_changed)());
         self.kubectl(&["uncordon", &node])?;
         changed
+    }
+
+    /// The master leaves for no other reason, and nothing moves back when the cordon ends.
+    fn cordon(&self) -> Outcome {
+        let node = self.set.node_of(self.master)?;
+        self.kubectl(&["cordon", &node])?;
+        let changed = (self.wait_changed)();
+        self.kubectl(&["uncordon", &node])?;
+        changed?;
+        let reports = self.set.reports()?;
+        let reason = reports.first().map(|report| report.reason.as_str());
+        ensure!(reason == Some("NodeDraining"), "{reports:?}");
+        thread::sleep(LASTING);
+        Ok(())
     }
 
     /// The disruption budget grants one at a time, and the master leaves by switchover.

@@ -21,6 +21,8 @@ pub enum Trial {
     ForceDelete,
     /// Its node is drained.
     Drain,
+    /// Its node is cordoned, and no more.
+    Cordon,
     /// The eviction of all pods is asked for at once, the master's first.
     EvictAll,
     /// kill -9 of all replicas.
@@ -116,7 +118,7 @@ impl Expected {
 }
 
 impl Trial {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Master(Fault::Kill),
         Self::BadTarget,
         Self::Master(Fault::Switchover),
@@ -139,6 +141,7 @@ impl Trial {
         Self::KillWithoutOperators,
         Self::Nap,
         Self::Drain,
+        Self::Cordon,
         Self::KillWithLeaderStopped,
         Self::ForceDelete,
         Self::KillAgain,
@@ -152,7 +155,7 @@ impl Trial {
             Self::CutFromOperators | Self::BadTarget | Self::ApiServerAway | Self::LeaseDeleted => Expected::NOTHING,
             Self::Blink | Self::Script | Self::CutFromReplicas | Self::Loss => Expected::NO_CHANGE,
             Self::KillReplicas => Expected::NO_CHANGE.with_full_resyncs(2),
-            Self::Master(Fault::Switchover) => Expected::SWITCHOVER,
+            Self::Master(Fault::Switchover) | Self::Cordon => Expected::SWITCHOVER,
             Self::Master(Fault::Delete) | Self::Drain | Self::EvictAll => Expected::SWITCHOVER.with_full_resyncs(1),
             Self::Master(Fault::Kill | Fault::Stop | Fault::Cut | Fault::NodeOff | Fault::NodeOffWithLeader)
             | Self::Mute

@@ -78,6 +78,7 @@ fn joined(resource: &str, subresource: &str) -> String {
 fn granted(cluster: &Cluster) -> Outcome<BTreeSet<Right>> {
     let roles = [
         cluster.kubernetes.get("clusterroles", "", NAME)?,
+        cluster.kubernetes.get("clusterroles", "", &format!("{NAME}-nodes"))?,
         cluster.kubernetes.get("roles", NAME, &format!("{NAME}-lease"))?,
     ];
     let mut granted = BTreeSet::new();
