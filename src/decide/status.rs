@@ -108,7 +108,7 @@ fn member(view: &View, member: &Member) -> MemberStatus {
     MemberStatus {
         name: member.name.clone(),
         uid: member.uid().map(str::to_owned),
-        tier: names::CORE_TIER.to_owned(),
+        tier: member.tier.clone(),
         role: labels::role(view, member, state),
         from,
         node: pod.and_then(|p| p.node.clone()),

@@ -42,7 +42,7 @@ fn lean(world: &World, observed: &Observed) -> Plan {
     let mut steps = Vec::new();
     if view.may_act() {
         steps.extend(roles.steps.iter().cloned());
-        let pods = scale::stateful_set_replicas(&view);
+        let pods = scale::stateful_set_replicas(&view, view.cluster.core());
         let objects = World::lean_objects(pods, objects::vip_master(&view), view.authority.epoch);
         let wrong = objects.into_iter().filter(|object| {
             let live = view.ours(object.id.kind, &object.id.name);
