@@ -12,6 +12,7 @@ mod failover;
 mod fence;
 mod force;
 mod founding;
+mod layout;
 mod losses;
 mod model;
 mod numbers;
