@@ -245,7 +245,7 @@ impl Metrics {
             let Some(facts) = member.facts() else { continue };
             let offset = i64::try_from(facts.offset).unwrap_or(i64::MAX);
             self.0.member_offset.get_or_create(&label(&member.name)).set(offset);
-            let Some(master) = master.filter(|m| m.ordinal != member.ordinal) else {
+            let Some(master) = master.filter(|m| !m.is(member)) else {
                 continue;
             };
             let newest = master

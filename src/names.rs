@@ -154,9 +154,13 @@ pub fn nodes_service(set: &str) -> String {
     format!("{set}-nodes")
 }
 
-/// The core tier's StatefulSet; its pods are `<set>-<ordinal>`.
-pub fn stateful_set(set: &str) -> String {
-    set.to_owned()
+/// A tier's StatefulSet: the set's own name for [`CORE_TIER`], else `<set>-<tier>`. Another set may be called that too, so
+/// a name alone never tells whose an object is.
+pub fn stateful_set(set: &str, tier: &str) -> String {
+    match tier {
+        CORE_TIER => set.to_owned(),
+        _ => format!("{set}-{tier}"),
+    }
 }
 
 /// The set's PodDisruptionBudget.
@@ -179,9 +183,9 @@ pub fn config_map(set: &str, revision: &str) -> String {
     format!("{set}-config-{revision}")
 }
 
-/// Pod of an ordinal in the core tier.
-pub fn pod(set: &str, ordinal: u32) -> String {
-    format!("{set}-{ordinal}")
+/// Pod of an ordinal in a StatefulSet.
+pub fn pod(stateful_set: &str, ordinal: u32) -> String {
+    format!("{stateful_set}-{ordinal}")
 }
 
 /// Claim of a pod.
@@ -189,9 +193,9 @@ pub fn claim(pod: &str) -> String {
     format!("{DATA_VOLUME}-{pod}")
 }
 
-/// Ordinal of a pod of this set's core tier, `None` for any other name.
-pub fn ordinal(set: &str, pod: &str) -> Option<u32> {
-    let digits = pod.strip_prefix(set)?.strip_prefix('-')?;
+/// Ordinal of a pod of this StatefulSet, `None` for any other name.
+pub fn ordinal(stateful_set: &str, pod: &str) -> Option<u32> {
+    let digits = pod.strip_prefix(stateful_set)?.strip_prefix('-')?;
     let ordinal = digits.parse().ok()?;
     (digits == format!("{ordinal}")).then_some(ordinal)
 }
@@ -216,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_ordinal_is_read_only_from_a_pod_of_this_set() {
+    fn an_ordinal_is_read_only_from_a_pod_of_this_stateful_set() {
         assert_eq!(ordinal("cache", "cache-0"), Some(0));
         assert_eq!(ordinal("cache", "cache-12"), Some(12));
         for other in [
@@ -230,5 +234,13 @@ mod tests {
         ] {
             assert_eq!(ordinal("cache", other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn every_tier_has_a_stateful_set_of_its_own() {
+        assert_eq!(stateful_set("cache", CORE_TIER), "cache");
+        let edge = stateful_set("cache", "edge");
+        assert_eq!(ordinal(&edge, &pod(&edge, 3)), Some(3));
+        assert_eq!(ordinal(&edge, "cache-3"), None);
     }
 }

@@ -85,9 +85,9 @@ pub fn set_selector(cluster: &Cluster) -> Map {
     map([(label::SET, &cluster.name)])
 }
 
-/// The pods and claims of the core tier. These two labels only: a claim inherits them and has no owner.
-pub fn core_selector(cluster: &Cluster) -> Map {
-    map([(label::SET, &cluster.name), (label::TIER, names::CORE_TIER)])
+/// The pods and claims of a tier. These two labels only: a claim inherits them and has no owner.
+pub fn tier_selector(cluster: &Cluster, tier: &str) -> Map {
+    map([(label::SET, &cluster.name), (label::TIER, tier)])
 }
 
 /// A selector in the form that StatefulSets and budgets take.

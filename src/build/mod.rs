@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use self::conf::Conf;
 use self::services::Reads;
-use crate::model::cluster::Cluster;
+use crate::model::cluster::{Cluster, Tier};
 use crate::names::{self, annotation, manager};
 
 /// Why a set cannot be built. The schema and its rules refuse all of it first; an object that was stored under older
@@ -86,34 +86,43 @@ pub struct Inputs<'a> {
     pub epoch: i64,
     /// Where reads go.
     pub reads: Reads<'a>,
-    /// Pods that the core StatefulSet is to have: [`Cluster::pods`], except while a replica is taken out first.
-    pub pods: u32,
-    /// What live objects hold that we can only keep.
+    /// Every tier, the core first.
+    pub tiers: Vec<TierInputs<'a>>,
+    /// What live Services hold that we can only keep.
     pub live: Live,
+}
+
+/// What the pods of a tier depend on besides the spec.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TierInputs<'a> {
+    /// The tier, with the pods that its StatefulSet is to have now: those that are wanted, except while one is taken out first.
+    pub tier: Tier<'a>,
+    /// What its live StatefulSet holds that we can only keep.
+    pub live: LivePods,
 }
 
 /// What the cluster completed when an object was made and refuses to take back; empty for objects that are not there yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Live {
-    /// Size in the StatefulSet's claim template, which can never change.
-    pub claim_size: Option<Quantity>,
     /// Address families of the VIP. Asked for two and given one, the apiserver adds the second, and then refuses an apply
     /// that names only the first.
     pub vip_families: Vec<String>,
     /// Address families of the read Service.
     pub replicas_families: Vec<String>,
-    /// The last restart that was asked for, in the StatefulSet's pod template: taking it away would be a change of it.
+}
+
+/// What a live StatefulSet holds that an apply must repeat; empty for one that is not there yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LivePods {
+    /// Size in its claim template, which can never change.
+    pub claim_size: Option<Quantity>,
+    /// The last restart that was asked for, in its pod template: taking it away would be a change of it.
     pub restart: Option<String>,
 }
 
 impl Live {
-    /// Reads it from the live objects.
-    pub fn read(stateful_set: Option<&Value>, vip: Option<&Value>, replicas: Option<&Value>) -> Self {
-        const SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
-        let size = stateful_set.and_then(|object| object.pointer(SIZE)?.as_str());
-        let annotations =
-            stateful_set.and_then(|object| object.pointer("/spec/template/metadata/annotations")?.as_object());
-        let restart = annotations.and_then(|map| map.get(annotation::RESTART)?.as_str());
+    /// Reads it from the live Services.
+    pub fn read(vip: Option<&Value>, replicas: Option<&Value>) -> Self {
         let families = |service: Option<&Value>| {
             let listed = service.and_then(|object| object.pointer("/spec/ipFamilies")?.as_array());
             listed
@@ -123,9 +132,22 @@ impl Live {
                 .collect()
         };
         Self {
-            claim_size: size.map(|size| Quantity(size.to_owned())),
             vip_families: families(vip),
             replicas_families: families(replicas),
+        }
+    }
+}
+
+impl LivePods {
+    /// Reads it from the live StatefulSet.
+    pub fn read(stateful_set: Option<&Value>) -> Self {
+        const SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
+        let size = stateful_set.and_then(|object| object.pointer(SIZE)?.as_str());
+        let annotations =
+            stateful_set.and_then(|object| object.pointer("/spec/template/metadata/annotations")?.as_object());
+        let restart = annotations.and_then(|map| map.get(annotation::RESTART)?.as_str());
+        Self {
+            claim_size: size.map(|size| Quantity(size.to_owned())),
             restart: restart.map(str::to_owned),
         }
     }
@@ -144,8 +166,8 @@ pub struct Objects {
     pub replicas: Service,
     /// One pod at a time.
     pub disruption_budget: PodDisruptionBudget,
-    /// The pods.
-    pub stateful_set: StatefulSet,
+    /// The pods of each tier.
+    pub stateful_sets: Vec<StatefulSet>,
 }
 
 /// Kinds of objects that a set consists of.
@@ -197,13 +219,16 @@ pub fn all(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Vec<Object>, BuildE
 /// Kind and name of everything that [`all`] builds but redis.conf, for whoever looks whether it is there.
 pub fn ids(cluster: &Cluster) -> Vec<(Kind, String)> {
     let set = &cluster.name;
-    vec![
+    let of_set = [
         (Kind::Service, names::nodes_service(set)),
         (Kind::Service, names::vip(set)),
         (Kind::Service, names::replicas_service(set)),
         (Kind::PodDisruptionBudget, names::disruption_budget(set)),
-        (Kind::StatefulSet, names::stateful_set(set)),
-    ]
+    ];
+    let of_tiers = cluster
+        .tiers()
+        .map(|tier| (Kind::StatefulSet, names::stateful_set(set, tier.name)));
+    of_set.into_iter().chain(of_tiers).collect()
 }
 
 /// Builds everything, typed.
@@ -216,21 +241,22 @@ pub fn objects(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Objects, BuildE
         master,
         epoch,
         reads,
-        pods,
+        tiers,
         live,
     } = inputs;
+    let stateful_set = |inputs: &TierInputs| statefulset::build(cluster, inputs.tier, conf, &inputs.live);
     Ok(Objects {
         config_map: config_map::build(cluster, conf),
         nodes: services::nodes(cluster),
         vip: services::vip(cluster, *master, *epoch, &live.vip_families),
         replicas: services::replicas(cluster, *reads, &live.replicas_families),
         disruption_budget: disruption_budget::build(cluster),
-        stateful_set: statefulset::build(cluster, conf, *pods, live)?,
+        stateful_sets: tiers.iter().map(stateful_set).collect::<Result<_, _>>()?,
     })
 }
 
 impl Objects {
-    /// The list to apply: the StatefulSet last, for its pods mount and are named by what comes before. An object that is
+    /// The list to apply: the StatefulSets last, for their pods mount and are named by what comes before. An object that is
     /// added to the struct and forgotten here does not compile.
     ///
     /// # Errors
@@ -242,16 +268,19 @@ impl Objects {
             vip,
             replicas,
             disruption_budget,
-            stateful_set,
+            stateful_sets,
         } = self;
-        Ok(vec![
+        let mut list = vec![
             object(Kind::ConfigMap, manager::OBJECTS, &config_map)?,
             object(Kind::Service, manager::OBJECTS, &nodes)?,
             object(Kind::Service, manager::VIP, &vip)?,
             object(Kind::Service, manager::OBJECTS, &replicas)?,
             object(Kind::PodDisruptionBudget, manager::OBJECTS, &disruption_budget)?,
-            object(Kind::StatefulSet, manager::OBJECTS, &stateful_set)?,
-        ])
+        ];
+        for stateful_set in &stateful_sets {
+            list.push(object(Kind::StatefulSet, manager::OBJECTS, stateful_set)?);
+        }
+        Ok(list)
     }
 }
 

@@ -70,7 +70,7 @@ fn one_pod(pod: &str) -> Map {
 }
 
 fn in_sync(cluster: &Cluster) -> Map {
-    let mut selector = meta::core_selector(cluster);
+    let mut selector = meta::tier_selector(cluster, names::CORE_TIER);
     selector.extend(meta::map([(label::ROLE, "replica"), (label::IN_SYNC, "true")]));
     selector
 }

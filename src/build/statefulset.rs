@@ -1,4 +1,4 @@
-//! The core tier's StatefulSet: the master and its own replicas.
+//! A tier's StatefulSet; that of the core has the master and its own replicas.
 //!
 //! Its pods start side by side and go only when the operator or a person deletes one. How many there are, and the size
 //! that the claim template was born with, are arguments: both depend on more than the spec.
@@ -12,24 +12,25 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::conf::Conf;
 use super::meta::{self, Component};
-use super::{BuildError, Live, pod};
-use crate::model::cluster::Cluster;
+use super::{BuildError, LivePods, pod};
+use crate::model::cluster::{Cluster, Tier};
 use crate::names::{self, label};
 
-/// Builds it with so many pods. Of the live one are kept the size that its claim template asks for, which can never change,
+/// Builds it with the tier's pods. Of the live one are kept the size that its claim template asks for, which can never change,
 /// and the last restart that its pods were made for.
 ///
 /// # Errors
 /// As [`pod::template`].
-pub fn build(cluster: &Cluster, conf: &Conf, pods: u32, live: &Live) -> Result<StatefulSet, BuildError> {
-    let mut metadata = meta::object(cluster, Component::Redis, names::stateful_set(&cluster.name));
+pub fn build(cluster: &Cluster, tier: Tier<'_>, conf: &Conf, live: &LivePods) -> Result<StatefulSet, BuildError> {
+    let name = names::stateful_set(&cluster.name, tier.name);
+    let mut metadata = meta::object(cluster, Component::Redis, name);
     let labels = metadata.labels.get_or_insert_default();
-    labels.insert(label::TIER.into(), names::CORE_TIER.into());
+    labels.insert(label::TIER.into(), tier.name.into());
     let retention = cluster.spec.storage.retention;
     Ok(StatefulSet {
         metadata,
         spec: StatefulSetSpec {
-            replicas: Some(i32::try_from(pods).unwrap_or(i32::MAX)),
+            replicas: Some(i32::try_from(tier.pods).unwrap_or(i32::MAX)),
             service_name: Some(names::nodes_service(&cluster.name)),
             pod_management_policy: Some("Parallel".into()),
             update_strategy: Some(StatefulSetUpdateStrategy {
@@ -40,22 +41,22 @@ pub fn build(cluster: &Cluster, conf: &Conf, pods: u32, live: &Live) -> Result<S
                 when_deleted: Some(retention.when_deleted.as_str().into()),
                 when_scaled: Some(retention.when_scaled.as_str().into()),
             }),
-            selector: meta::label_selector(meta::core_selector(cluster)),
-            template: pod::template(cluster, conf, live.restart.as_deref())?,
-            volume_claim_templates: Some(vec![claim(cluster, live.claim_size.as_ref())]),
+            selector: meta::label_selector(meta::tier_selector(cluster, tier.name)),
+            template: pod::template(cluster, tier, conf, live.restart.as_deref())?,
+            volume_claim_templates: Some(vec![claim(cluster, tier, live.claim_size.as_ref())]),
             ..StatefulSetSpec::default()
         },
         status: None,
     })
 }
 
-fn claim(cluster: &Cluster, size: Option<&Quantity>) -> PersistentVolumeClaim {
+fn claim(cluster: &Cluster, tier: Tier<'_>, size: Option<&Quantity>) -> PersistentVolumeClaim {
     let storage = &cluster.spec.storage;
     let size = size.unwrap_or(&storage.size).clone();
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(names::DATA_VOLUME.into()),
-            labels: Some(meta::core_selector(cluster)),
+            labels: Some(meta::tier_selector(cluster, tier.name)),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {

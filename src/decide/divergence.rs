@@ -43,8 +43,9 @@ pub(super) fn held(view: &View, member: &Member) -> Option<Divergence> {
 
 /// What a pod that follows nobody has beyond the others, if anything.
 pub(super) fn of(view: &View, member: &Member) -> Option<Divergence> {
-    let is_master = view.master().is_some_and(|m| m.ordinal == member.ordinal);
-    let facts = member.facts().filter(|f| f.loading.is_none() && !is_master)?;
+    let facts = member
+        .facts()
+        .filter(|f| f.loading.is_none() && !view.is_master(member))?;
     if facts.state() != RoleState::Fenced {
         return None;
     }

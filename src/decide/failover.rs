@@ -300,8 +300,7 @@ fn choose(
     reason: OperationReason,
 ) -> Roles {
     // The master itself holds the most: it was demoted by somebody, and its role is given again.
-    let again = view.master().is_some_and(|m| m.ordinal == winner.ordinal);
-    if again {
+    if view.is_master(winner) {
         return operation::grant_back(view, winner);
     }
     let verdict = report::verdict(view, facts, proof, witnesses, election.positions());

@@ -11,6 +11,7 @@ use super::view::View;
 use crate::api::status::{OperationKind, OperationReason, Role};
 use crate::model::observed::{Member, Trouble};
 use crate::model::redis::{RoleState, Seen};
+use crate::names;
 
 /// How long a new set waits for a lower ordinal once another pod is ready: scale-in takes the highest ordinals, so the
 /// lowest is the best place for a master.
@@ -34,7 +35,7 @@ fn retained(view: &View) -> Option<Roles> {
             return Some(Roles::held(Hold::LineageUnknown(format!(
                 "volume {} carries epoch {}, the latest, but spec.replicas leaves no pod for it: raise spec.replicas until \
                  {pod} exists, or remove that volume",
-                crate::names::claim(pod),
+                names::claim(pod),
                 claim.epoch.unwrap_or(0)
             ))));
         }
@@ -73,7 +74,7 @@ fn bootstrap(view: &View) -> Roles {
             "{} has {keys} keys, and neither status nor its volume says who was master of them; remove volume {} to \
              begin without them",
             with_data.name,
-            crate::names::claim(&with_data.name)
+            names::claim(&with_data.name)
         )));
     }
     let older = |m: &&Member| {
@@ -92,7 +93,7 @@ fn bootstrap(view: &View) -> Roles {
     let Some(member) = members.iter().filter(|m| view.wanted(m)).find(|m| loaded(m).is_ok()) else {
         let why = members.first().map_or_else(
             || Hold::WaitsForPods {
-                pod: crate::names::pod(&view.cluster.name, 0),
+                pod: names::pod(&names::stateful_set(&view.cluster.name, names::CORE_TIER), 0),
                 why: "no pod yet".into(),
             },
             |m| {

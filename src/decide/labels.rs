@@ -53,7 +53,7 @@ pub(super) fn role(view: &View, member: &Member, state: MemberState) -> Role {
     let kept = [Role::Master, Role::Replica, Role::Fenced]
         .into_iter()
         .find(|r| Some(r.as_str()) == had);
-    let is_master = view.master().is_some_and(|m| m.ordinal == member.ordinal);
+    let is_master = view.is_master(member);
     match state {
         MemberState::Serving => Role::Master,
         MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown => Role::Replica,

@@ -2,6 +2,7 @@
 //! that outlived its pod.
 
 use super::roles::Roles;
+use super::tree;
 use super::view::{View, target};
 use crate::api::status::Elector;
 use crate::model::observed::Member;
@@ -27,11 +28,16 @@ pub(super) fn may_be_outlived(view: &View, member: &Member, master: &Facts) -> b
     view.authority.electors.iter().any(succeeded)
 }
 
-/// Takes away what a server gave out when it was master: whoever holds it must not acknowledge in its next reign.
+/// Takes away what a server gave out before it becomes master: whoever holds it must not acknowledge in its reign.
 pub(super) fn take_back(member: &Member) -> Vec<Step> {
+    take_back_of(member, |_| true)
+}
+
+fn take_back_of(member: &Member, whose: impl Fn(&str) -> bool) -> Vec<Step> {
     let users = member.facts().map(|f| f.link_users.iter()).unwrap_or_default();
     users
         .filter_map(|user| user.strip_prefix(names::user::LINK_PREFIX))
+        .filter(|child| whose(child))
         .filter_map(|child| {
             Some(Step::LockOut {
                 parent: target(member)?,
@@ -41,10 +47,20 @@ pub(super) fn take_back(member: &Member) -> Vec<Step> {
         .collect()
 }
 
-/// Nobody but the master has link users.
-pub(super) fn decide(view: &View, _: &Member, _: &Facts, _: i32) -> Roles {
+/// Nobody but the master, of whose link users the electors decide, has others than those of its own children.
+pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Roles {
     let stays = |m: &&Member| m.pod.as_ref().is_some_and(|p| !p.deleting);
     let answers = |m: &&Member| m.facts().is_some_and(|f| f.loading.is_none());
+    let parents = tree::parents(view, master, facts);
+    let is_child = |of: &Member, name: &str| {
+        parents
+            .iter()
+            .any(|(child, parent)| child.name == name && parent.is(of))
+    };
     let others = view.others().filter(stays).filter(answers);
-    Roles::steps(others.flat_map(take_back).collect())
+    Roles::steps(
+        others
+            .flat_map(|m| take_back_of(m, |name| !is_child(m, name)))
+            .collect(),
+    )
 }

@@ -5,8 +5,8 @@
 //! condition, event and log line are made.
 //!
 //! Read in this order: `view` (what the decisions look at), `roles` (who may do what, in order of urgency),
-//! then its questions `founding`, `operation`, `replicas`, `quorum`, `scale`; beside them `objects`,
-//! `settings` and `labels`, which never change a role; last `status` and `conditions`.
+//! then its questions `founding`, `operation`, `replicas` (who follows whom: `tree`, `layout`), `quorum`, `scale`; beside
+//! them `objects`, `settings` and `labels`, which never change a role; last `status` and `conditions`.
 
 mod behind;
 mod clients;
@@ -25,6 +25,7 @@ mod founding;
 mod handover;
 mod hold;
 mod labels;
+mod layout;
 mod lineage;
 mod links;
 mod moving;
@@ -48,6 +49,7 @@ mod sync;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod update;
 mod view;
 

@@ -11,6 +11,7 @@ use crate::api::status::{Derived, OperationKind};
 use crate::build::acl::{Hashes, PasswordHash};
 use crate::build::services::Reads;
 use crate::build::{self, acl, compare, conf, quantity};
+use crate::model::cluster::Tier;
 use crate::model::observed::{AppSecret, Credentials, InternalSecret, Live, Member, ObjectId};
 use crate::model::plan::{Object, Step};
 use crate::names;
@@ -151,7 +152,7 @@ fn children(view: &View, wanted: &mut Wanted) {
         master: vip_master(view),
         epoch: view.authority.epoch,
         reads: reads(view),
-        pods: u32::try_from(stateful_set_replicas(view)).unwrap_or(1),
+        tiers: view.cluster.tiers().map(|tier| tier_inputs(view, tier)).collect(),
         live: kept(view),
     };
     match build::all(view.cluster, &inputs) {
@@ -162,24 +163,35 @@ fn children(view: &View, wanted: &mut Wanted) {
     old_config_maps(view, &names::config_map(&view.cluster.name, &conf.revision), wanted);
 }
 
-/// What our live objects hold that an apply must repeat, with the restart that is being done.
+/// What our live Services hold that an apply must repeat.
 fn kept(view: &View) -> build::Live {
     let set = &view.cluster.name;
-    let live = build::Live::read(
-        view.ours("StatefulSet", &names::stateful_set(set)),
+    build::Live::read(
         view.ours("Service", &names::vip(set)),
         view.ours("Service", &names::replicas_service(set)),
-    );
+    )
+}
+
+/// The pods that a tier is to have now, and what its live StatefulSet holds, with the restart that is being done.
+fn tier_inputs<'a>(view: &View<'a>, tier: Tier<'a>) -> build::TierInputs<'a> {
+    let live = view.ours("StatefulSet", &names::stateful_set(&view.cluster.name, tier.name));
+    let live = build::LivePods::read(live);
     let restart = requests::restart::under_way(view).map(str::to_owned);
-    build::Live {
-        restart: restart.or(live.restart),
-        ..live
+    build::TierInputs {
+        tier: Tier {
+            pods: u32::try_from(stateful_set_replicas(view, tier)).unwrap_or(1),
+            ..tier
+        },
+        live: build::LivePods {
+            restart: restart.or(live.restart),
+            ..live
+        },
     }
 }
 
 /// The redis.conf that the StatefulSet's template mounts, as its ConfigMap has it.
 fn conf_in_use(view: &View) -> Option<conf::Conf> {
-    let name = view.observed.stateful_set.as_ref()?.config_map.as_deref()?;
+    let name = view.observed.stateful_set(names::CORE_TIER)?.config_map.as_deref()?;
     let text = view.ours("ConfigMap", name)?["data"][names::CONF_KEY]
         .as_str()?
         .to_owned();

@@ -1,6 +1,6 @@
-//! The master's replicas: who enters the electors, who is attached next, who is cut off.
+//! The replicas: who enters the electors, who is attached next and to whom, who is cut off.
 //!
-//! A pod enters the electors before it is attached, and only the operator attaches it. Full resyncs are given one after
+//! A pod enters the electors before it is attached to the master, and only the operator attaches it. Full resyncs are given one after
 //! the other; a partial one costs nothing and waits for nobody.
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::{View, target};
-use super::{divergence, fate, lineage, links, silent, sync};
+use super::{divergence, fate, lineage, links, silent, sync, tree};
 use crate::api::status::{Elector, Identity, MemberState};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -213,41 +213,50 @@ fn began_anew(view: &View, member: &Member) -> bool {
     member.facts().is_some_and(|f| f.loading.is_none() && fresh(f))
 }
 
-/// Attaches whoever hangs wrong: partial resyncs at once, full ones one by one.
+/// Attaches whoever hangs wrong to the parent it is to have: partial resyncs at once, full ones one by one.
 fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
-    let Some(parent) = target(master) else {
-        return Roles::default();
-    };
-    let mut running = view.others().filter(|m| takes_full(view, m, master, facts)).count();
+    let parents = tree::parents(view, master, facts);
+    let is_fed =
+        |(child, parent): &(&Member, &Member)| parent.facts().is_some_and(|f| takes_full(view, child, parent, f));
+    let mut running: Vec<_> = parents
+        .iter()
+        .copied()
+        .filter(is_fed)
+        .map(|(_, parent)| parent)
+        .collect();
     let mut steps = Vec::new();
     // Whoever could not attach for long is tried again, after the others: it must not keep them waiting.
-    let wanted = view.others().filter(|m| view.wanted(m) && !stays_out(view, m));
-    let (overdue, others): (Vec<_>, Vec<_>) = wanted.partition(|m| overdue(view, m));
+    let wanted = parents
+        .into_iter()
+        .filter(|(m, _)| view.wanted(m) && !stays_out(view, m));
+    let (overdue, others): (Vec<_>, Vec<_>) = wanted.partition(|(m, _)| overdue(view, m));
     let mut waits = !overdue.is_empty() || awaits_a_look(view, facts);
-    for child in others.into_iter().chain(overdue) {
-        let Some(child_facts) = child.facts() else { continue };
+    for (child, parent) in others.into_iter().chain(overdue) {
+        let (Some(child_facts), Some(parent_facts)) = (child.facts(), parent.facts()) else {
+            continue;
+        };
         let entered = child.identity().is_some_and(|i| view.elector(&i).is_some());
-        let is_elector = entered || !rules::holds(Rule::EnterFirst);
+        let may_follow = entered || !parent.is(master) || !rules::holds(Rule::EnterFirst);
         let deleting = child.pod.as_ref().is_none_or(|p| p.deleting);
         if child_facts.loading.is_some()
             || deleting
-            || !is_elector
-            || hangs_right(view, child, child_facts, master, facts)
+            || !may_follow
+            || hangs_right(view, child, child_facts, parent, parent_facts)
         {
             waits |= child_facts.loading.is_some();
             continue;
         }
-        if !continues(child_facts, facts) {
-            if running >= FULL_RESYNCS {
+        if !continues(child_facts, parent_facts) {
+            if running.iter().filter(|p| p.is(parent)).count() >= FULL_RESYNCS {
                 waits = true;
                 continue;
             }
-            running += 1;
+            running.push(parent);
         }
-        if let Some(child) = target(child) {
+        if let (Some(child), Some(parent)) = (target(child), target(parent)) {
             steps.push(Step::Attach {
                 child,
-                parent: parent.clone(),
+                parent,
                 epoch: view.authority.epoch,
             });
         }
@@ -256,7 +265,7 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
         steps = younger_looks(view, facts);
     }
     Roles {
-        waits: waits || running > 0,
+        waits: waits || !running.is_empty(),
         steps,
         ..Roles::default()
     }
@@ -283,18 +292,18 @@ fn awaits_a_look(view: &View, master: &Facts) -> bool {
     unsettled && view.others().filter_map(Member::facts).any(sync::linked)
 }
 
-/// Whether a replica receives a full resync, or will as soon as its link is up: after an attach Redis says for a moment
-/// only that the link is down.
-fn takes_full(view: &View, member: &Member, master: &Member, facts: &Facts) -> bool {
+/// Whether a replica receives a full resync from its parent, or will as soon as its link is up: after an attach Redis says
+/// for a moment only that the link is down.
+fn takes_full(view: &View, member: &Member, parent: &Member, facts: &Facts) -> bool {
     let Some(own) = member.facts() else { return false };
     let Some(link) = own.replica_link() else { return false };
-    let begins = !link.up && !continues(own, facts) && view.attached(own, master, facts, &member.name);
+    let begins = !link.up && !continues(own, facts) && view.attached(own, parent, facts, &member.name);
     link.syncing || begins && (tried(own, facts) || !overdue(view, member))
 }
 
 /// Whether the child was attached since it was last looked at: an attach looks at the parent last.
-fn tried(child: &Facts, master: &Facts) -> bool {
-    child.asked_at < master.answered_at
+fn tried(child: &Facts, parent: &Facts) -> bool {
+    child.asked_at < parent.answered_at
 }
 
 /// Whether a replica's link has been down for so long that its attach is to be tried again.
@@ -306,14 +315,14 @@ fn overdue(view: &View, member: &Member) -> bool {
         && attached.is_none_or(|at| long_ago(*at))
 }
 
-/// Whether the replica's own history is one that the master can go on with, so that the resync is partial.
-pub(super) fn continues(child: &Facts, master: &Facts) -> bool {
-    let before = master.replid2.as_ref() == Some(&child.replid);
-    child.replid == master.replid || before && master.second_offset.is_some_and(|end| child.offset < end)
+/// Whether the replica's own history is one that the parent can go on with, so that the resync is partial.
+pub(super) fn continues(child: &Facts, parent: &Facts) -> bool {
+    let before = parent.replid2.as_ref() == Some(&child.replid);
+    child.replid == parent.replid || before && parent.second_offset.is_some_and(|end| child.offset < end)
 }
 
-fn hangs_right(view: &View, child: &Member, child_facts: &Facts, master: &Member, facts: &Facts) -> bool {
-    if !view.attached(child_facts, master, facts, &child.name) {
+fn hangs_right(view: &View, child: &Member, child_facts: &Facts, parent: &Member, facts: &Facts) -> bool {
+    if !view.attached(child_facts, parent, facts, &child.name) {
         return false;
     }
     let up = child_facts.replica_link().is_some_and(|link| link.up || link.syncing);

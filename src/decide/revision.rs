@@ -1,35 +1,38 @@
 //! Which pods are to be made anew: those that lack something that only a new pod can take up, and those that a person asked
 //! to restart.
 
+use std::collections::BTreeMap;
+
 use super::objects::Wanted;
 use super::requests::{approve, restart};
 use super::settings::Settings;
 use super::view::View;
 use crate::api::UpdateStrategy;
 use crate::build::{conf, meta, pod};
+use crate::model::cluster::Tier;
 use crate::model::observed::Member;
 use crate::names;
 
 /// The outdated members, by ordinal.
 pub(super) fn outdated<'a>(view: &View<'a>, wanted: &Wanted, settings: &Settings) -> Vec<&'a Member> {
-    let template = pod::revision(view.cluster).ok();
+    let of_tier = |tier: Tier<'a>| Some((tier.name, pod::revision(view.cluster, tier).ok()?));
+    let templates: BTreeMap<_, _> = view.cluster.tiers().filter_map(of_tier).collect();
     let members = view.observed.members.iter();
     members
-        .filter(|m| is_outdated(view, m, template.as_ref(), wanted, settings))
+        .filter(|m| is_outdated(view, m, templates.get(m.tier.as_str()), wanted, settings))
         .collect()
 }
 
 /// The members that the operator makes anew, by ordinal: the outdated ones as far as that is its part, and whoever a person
 /// asked for.
 pub(super) fn due<'a>(view: &View<'a>, outdated: &[&'a Member]) -> Vec<&'a Member> {
-    let is_master = |m: &Member| view.master().is_some_and(|master| master.ordinal == m.ordinal);
     let is_ours = |m: &Member| match view.cluster.spec.update.strategy {
         UpdateStrategy::Automatic => true,
         // Of a master that does not serve nothing is taken: what is broken is mended without asking.
-        UpdateStrategy::Supervised => !is_master(m) || view.serving().is_none() || approve::is_given(view),
+        UpdateStrategy::Supervised => !view.is_master(m) || view.serving().is_none() || approve::is_given(view),
         UpdateStrategy::OnDelete => false,
     };
-    let is_outdated = |m: &Member| outdated.iter().any(|o| o.ordinal == m.ordinal);
+    let is_outdated = |m: &Member| outdated.iter().any(|o| o.is(m));
     let is_due = |m: &&Member| is_outdated(m) && is_ours(m) || restart::is_due(view, m);
     view.observed.members.iter().filter(is_due).collect()
 }
@@ -37,7 +40,7 @@ pub(super) fn due<'a>(view: &View<'a>, outdated: &[&'a Member]) -> Vec<&'a Membe
 /// What every pod is to be made with, as one word: the template and redis.conf. A change that running servers take up is
 /// another revision too.
 pub(super) fn wanted(view: &View) -> Option<String> {
-    let template = pod::revision(view.cluster).ok()?;
+    let template = pod::revision(view.cluster, view.cluster.core()).ok()?;
     let conf = conf::build(view.cluster).ok()?.revision;
     Some(meta::short_hash(format!("{template} {conf}").as_bytes()))
 }

@@ -46,7 +46,7 @@ impl<'a> Roll<'a> {
         let outdated = revision::outdated(view, wanted, settings);
         let due = revision::due(view, &outdated);
         let restart = restart::under_way(view).filter(|_| outdated.is_empty());
-        let is_left = |m: &&Member| [&outdated, &due].into_iter().flatten().any(|o| o.ordinal == m.ordinal);
+        let is_left = |m: &&Member| [&outdated, &due].into_iter().flatten().any(|o| o.is(m));
         let left: Vec<_> = view.observed.members.iter().filter(is_left).collect();
         let next = update::next(view, &due);
         let by_hand = due.is_empty() && view.cluster.spec.update.strategy == UpdateStrategy::OnDelete;
@@ -131,7 +131,7 @@ impl<'a> Roll<'a> {
 /// A master that is next and has replicas, none of which may take over: without the reasons, which have numbers that move.
 fn no_successor<'a>(view: &View<'a>, next: Option<&'a Member>) -> Option<Wait<'a>> {
     let (master, facts, _) = view.serving()?;
-    let next = next.filter(|next| next.ordinal == master.ordinal)?;
+    let next = next.filter(|next| next.is(master))?;
     view.others().next()?;
     let chosen = switchover::choose(view, facts, To::Any);
     chosen.is_err().then_some(Wait::Successor(next))

@@ -7,6 +7,7 @@ use super::roles::Roles;
 use super::switchover::{self, To};
 use super::view::{View, target};
 use crate::api::status::OperationReason;
+use crate::model::cluster::Tier;
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, RoleState};
@@ -81,18 +82,23 @@ pub(super) fn part(view: &View, victim: &Member, master: &Member, facts: &Facts,
     }])
 }
 
-/// The pod that goes next, while the StatefulSet has more than spec leads to.
+/// The pod that goes next, while a StatefulSet has more than spec leads to.
 fn victim<'a>(view: &View<'a>) -> Option<&'a Member> {
-    let now = usize::try_from(view.observed.stateful_set.as_ref()?.replicas).ok()?;
-    (now > view.stateful_set_goal())
-        .then_some(now - 1)
-        .and_then(|ordinal| view.others().find(|m| m.ordinal as usize == ordinal))
+    view.cluster.tiers().find_map(|tier| {
+        let now = usize::try_from(view.observed.stateful_set(tier.name)?.replicas).ok()?;
+        let ordinal = (now > view.stateful_set_goal(tier)).then_some(now - 1)?;
+        view.others().find(|m| is_at(m, tier, ordinal))
+    })
 }
 
-/// Number of pods the StatefulSet is to have now: it grows at once and shrinks by one when the last pod has left.
-pub(super) fn stateful_set_replicas(view: &View) -> i32 {
-    let goal = i32::try_from(view.stateful_set_goal()).unwrap_or(i32::MAX);
-    let Some(now) = view.observed.stateful_set.as_ref().map(|s| s.replicas) else {
+fn is_at(member: &Member, tier: Tier<'_>, ordinal: usize) -> bool {
+    member.tier == tier.name && member.ordinal as usize == ordinal
+}
+
+/// Number of pods a tier's StatefulSet is to have now: it grows at once and shrinks by one when the last pod has left.
+pub(super) fn stateful_set_replicas(view: &View, tier: Tier<'_>) -> i32 {
+    let goal = i32::try_from(view.stateful_set_goal(tier)).unwrap_or(i32::MAX);
+    let Some(now) = view.observed.stateful_set(tier.name).map(|s| s.replicas) else {
         return goal;
     };
     if goal >= now {
@@ -102,12 +108,9 @@ pub(super) fn stateful_set_replicas(view: &View) -> i32 {
     if view.authority.master.is_none() {
         return now;
     }
-    let Some(last) = view
-        .observed
-        .members
-        .iter()
-        .find(|m| i64::from(m.ordinal) == i64::from(now) - 1)
-    else {
+    let last = usize::try_from(now - 1).ok();
+    let mut members = view.observed.members.iter();
+    let Some(last) = last.and_then(|last| members.find(|m| is_at(m, tier, last))) else {
         return now - 1;
     };
     let is_elector = last

@@ -10,14 +10,14 @@ use super::roles::Roles;
 use super::roll::{self, Roll};
 use super::settings::Settings;
 use super::view::View;
-use super::{conditions, draining, events, labels, priority, requests, sync};
+use super::{conditions, draining, events, labels, priority, requests, sync, tree};
 use crate::api::status::{
     Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role,
     ServerVersion,
 };
 use crate::model::observed::{Member, Trouble};
 use crate::model::plan::Note;
-use crate::model::redis::{Link, Seen};
+use crate::model::redis::Seen;
 use crate::names;
 
 /// The mark is renewed beside any other write, else when the stream grew by this much.
@@ -98,19 +98,18 @@ fn member(view: &View, member: &Member) -> MemberStatus {
     let pod = member.pod.as_ref();
     let old = view.observed.status.members.iter().find(|m| m.name == member.name);
     let same = old.filter(|o| o.state == state && o.uid.as_deref() == member.uid());
-    let from = match (state, member.facts().map(|f| &f.link)) {
-        (
-            MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown,
-            Some(Link::Replica(_)),
-        ) => view.authority.master.as_ref().map(|m| m.name.clone()),
+    let from = match state {
+        MemberState::InSync | MemberState::Lagging | MemberState::Syncing | MemberState::LinkDown => {
+            member.facts().and_then(|f| tree::parent(view, f))
+        }
         _ => None,
     };
     MemberStatus {
         name: member.name.clone(),
         uid: member.uid().map(str::to_owned),
-        tier: names::CORE_TIER.to_owned(),
+        tier: member.tier.clone(),
         role: labels::role(view, member, state),
-        from,
+        from: from.map(|parent| parent.name.clone()),
         node: pod.and_then(|p| p.node.clone()),
         zone: pod.and_then(|p| p.zone.clone()),
         state,

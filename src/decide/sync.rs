@@ -64,10 +64,7 @@ fn seen_state(view: &View, member: &Member) -> MemberState {
     if facts.loading.is_some() {
         return MemberState::Loading;
     }
-    if view
-        .serving()
-        .is_some_and(|(master, ..)| master.ordinal == member.ordinal)
-    {
+    if view.serving().is_some_and(|(master, ..)| master.is(member)) {
         return MemberState::Serving;
     }
     match facts.state() {
@@ -153,8 +150,7 @@ pub(super) fn heard_by_peers(view: &View, member: &Member) -> bool {
     if member.facts().is_some() {
         return false;
     }
-    let is_master = view.master().is_some_and(|m| m.ordinal == member.ordinal);
-    if !is_master {
+    if !view.is_master(member) {
         return heard_by_master(view, member);
     }
     let Some(ip) = member.pod.as_ref().and_then(|p| p.ip.as_deref()) else {

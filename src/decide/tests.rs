@@ -14,6 +14,7 @@ mod failover;
 mod fence;
 mod force;
 mod founding;
+mod layout;
 mod losses;
 mod model;
 mod moving;

@@ -13,15 +13,16 @@ use crate::api::status::{OperationReason, Role};
 use crate::model::observed::{Member, PodFacts};
 use crate::model::plan::Step;
 use crate::model::redis::Facts;
+use crate::names;
 
 pub(super) fn decide(view: &View, master: &Member, facts: &Facts, due: &[&Member]) -> Roles {
-    let Some(next) = next(view, due).filter(|_| is_template_current(view)) else {
+    let Some(next) = next(view, due).filter(|next| is_template_current(view, next)) else {
         return Roles::default();
     };
     if awaited(view, Some(next)).is_some() {
         return Roles::default();
     }
-    if next.ordinal != master.ordinal {
+    if !next.is(master) {
         return delete(next, "it is to be made anew");
     }
     if view.others().next().is_none() {
@@ -35,15 +36,14 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, due: &[&Member
 
 /// The pod that goes next: what is broken first, then the highest ordinal, the master last.
 pub(super) fn next<'a>(view: &View, due: &[&'a Member]) -> Option<&'a Member> {
-    let master = view.master().map(|m| m.ordinal);
-    let turn = |m: &&Member| (Some(m.ordinal) == master, is_in_sync(view, m), Reverse(m.ordinal));
+    let turn = |m: &&Member| (view.is_master(m), is_in_sync(view, m), Reverse(m.ordinal));
     due.iter().copied().min_by_key(turn)
 }
 
 /// Who is to be in sync before that pod goes: anybody else, and whoever is on its way out or not there yet.
 pub(super) fn awaited<'a>(view: &View<'a>, next: Option<&Member>) -> Option<&'a Member> {
     let is_leaving = |m: &&Member| m.pod.as_ref().is_none_or(|p| p.deleting);
-    let is_next = |m: &Member| next.is_some_and(|next| next.ordinal == m.ordinal);
+    let is_next = |m: &Member| next.is_some_and(|next| next.is(m));
     let leaving = view.observed.members.iter().find(is_leaving);
     leaving.or_else(|| view.others().find(|m| !is_next(m) && !is_in_sync(view, m)))
 }
@@ -55,7 +55,7 @@ pub(super) fn dead(view: &View, due: &[&Member]) -> Option<Step> {
         let never_comes = |p: &PodFacts| !p.deleting && p.started.is_none() && p.trouble.is_some();
         m.facts().is_none() && m.pod.as_ref().is_some_and(never_comes)
     };
-    let member = due.iter().find(is_dead).filter(|_| is_template_current(view))?;
+    let member = due.iter().find(is_dead).filter(|m| is_template_current(view, m))?;
     delete_step(member, "it does not run, and is to be made anew")
 }
 
@@ -73,9 +73,9 @@ fn is_settled(view: &View, member: &Member) -> bool {
     votes && shown == Some(Role::Replica.as_str())
 }
 
-/// Whether a pod made now would be of the template that we applied.
-fn is_template_current(view: &View) -> bool {
-    let set = view.ours("StatefulSet", &crate::names::stateful_set(&view.cluster.name));
+/// Whether a pod made now in a member's place would be of the template that we applied.
+fn is_template_current(view: &View, member: &Member) -> bool {
+    let set = view.ours("StatefulSet", &names::stateful_set(&view.cluster.name, &member.tier));
     set.is_some_and(|body| {
         let generation = body["metadata"]["generation"].as_i64();
         generation.is_some() && body["status"]["observedGeneration"].as_i64() >= generation

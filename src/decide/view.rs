@@ -6,7 +6,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::rules::{self, Rule};
 use crate::api::status::{Elector, Identity};
-use crate::model::cluster::Cluster;
+use crate::model::cluster::{Cluster, Tier};
 use crate::model::observed::{Live, Member, ObjectId, Observed};
 use crate::model::plan::{Authority, Target};
 use crate::model::redis::{Engine, Facts, ProbeError, RoleState, Seen};
@@ -56,7 +56,7 @@ impl<'a> View<'a> {
         self.observed.internal.credentials().is_some() && self.observed.members.iter().any(asked_soon)
     }
 
-    /// Pods that spec asks for, the master included.
+    /// Pods of the core tier that spec asks for, the master included.
     pub fn pods(&self) -> usize {
         self.cluster.pods() as usize
     }
@@ -79,19 +79,27 @@ impl<'a> View<'a> {
 
     /// Members other than the one that holds the recorded master's data.
     pub fn others(&self) -> impl Iterator<Item = &'a Member> {
-        let master = self.master().map(|m| m.ordinal);
-        self.observed.members.iter().filter(move |m| Some(m.ordinal) != master)
+        let master = self.master();
+        let members = self.observed.members.iter();
+        members.filter(move |m| master.is_none_or(|master| !master.is(m)))
+    }
+
+    /// Whether a member is the one that holds the recorded master's data.
+    pub fn is_master(&self, member: &Member) -> bool {
+        self.master().is_some_and(|master| master.is(member))
     }
 
     /// Whether spec still wants this member.
     pub fn wanted(&self, member: &Member) -> bool {
-        (member.ordinal as usize) < self.stateful_set_goal()
+        let mut tiers = self.cluster.tiers();
+        tiers.any(|tier| tier.name == member.tier && (member.ordinal as usize) < self.stateful_set_goal(tier))
     }
 
-    /// Number of pods that spec leads to: scale-in stops above the master's own ordinal.
-    pub fn stateful_set_goal(&self) -> usize {
-        let floor = self.master().map_or(0, |m| m.ordinal as usize + 1);
-        self.pods().max(floor)
+    /// Number of pods of a tier that spec leads to: scale-in stops above the master's own ordinal.
+    pub fn stateful_set_goal(&self, tier: Tier<'_>) -> usize {
+        let master = self.master().filter(|m| m.tier == tier.name);
+        let floor = master.map_or(0, |m| m.ordinal as usize + 1);
+        (tier.pods as usize).max(floor)
     }
 
     /// The elector entry of a member, by process and data.

@@ -6,6 +6,7 @@
 use kube::Resource as _;
 
 use crate::api::{RedisReplicaSet, RedisReplicaSetSpec};
+use crate::names;
 
 /// A set whose object has everything that its children are named and owned by.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,15 @@ pub struct Cluster {
     pub generation: i64,
     /// What a person wants.
     pub spec: RedisReplicaSetSpec,
+}
+
+/// A tier of a set: its pods are of one StatefulSet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tier<'a> {
+    /// Its name, also in labels.
+    pub name: &'a str,
+    /// Pods that are wanted.
+    pub pods: u32,
 }
 
 /// An object that did not come from an apiserver: it lacks what every stored object has.
@@ -63,6 +73,19 @@ impl Cluster {
     /// Pods of the core tier that are wanted: the master and its replicas.
     pub fn pods(&self) -> u32 {
         1 + self.replicas()
+    }
+
+    /// The tier of the master and its own replicas.
+    pub fn core(&self) -> Tier<'_> {
+        Tier {
+            name: names::CORE_TIER,
+            pods: self.pods(),
+        }
+    }
+
+    /// Every tier that is wanted, the core first.
+    pub fn tiers(&self) -> impl Iterator<Item = Tier<'_>> {
+        std::iter::once(self.core())
     }
 }
 

@@ -22,14 +22,14 @@ pub struct Observed {
     pub deleting: bool,
     /// When the set was created; a volume older than it may hold data.
     pub created: Option<Timestamp>,
-    /// Every pod of the core tier that exists or should, by ordinal without gaps.
+    /// Every pod that exists or should, by tier and ordinal, the core first.
     pub members: Vec<Member>,
-    /// Volumes of the set beyond its members: kept when it was smaller, or of an earlier set of its name.
+    /// Volumes of the core tier beyond its members: kept when it was smaller, or of an earlier set of its name.
     pub spare: Vec<(String, ClaimFacts)>,
     /// Objects of the names we use, as they are in the cluster; an absent object has no entry.
     pub objects: BTreeMap<ObjectId, Live>,
-    /// The StatefulSet's own numbers, once it exists.
-    pub stateful_set: Option<StatefulSetFacts>,
+    /// What each tier's StatefulSet says, once it exists.
+    pub stateful_sets: BTreeMap<String, StatefulSetFacts>,
     /// The operator's own credentials of this set.
     pub internal: InternalSecret,
     /// The application's password.
@@ -67,6 +67,11 @@ impl Observed {
         self.members
             .iter()
             .find(|m| m.claim.as_ref().is_some_and(|c| &c.uid == volume))
+    }
+
+    /// What a tier's StatefulSet says, once it exists.
+    pub fn stateful_set(&self, tier: &str) -> Option<&StatefulSetFacts> {
+        self.stateful_sets.get(tier)
     }
 
     /// The member of a pod's name.
@@ -123,7 +128,7 @@ pub enum Live {
     },
 }
 
-/// What the StatefulSet says.
+/// What a StatefulSet says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatefulSetFacts {
     /// Pods it is asked to have.
@@ -134,11 +139,13 @@ pub struct StatefulSetFacts {
     pub config_map: Option<String>,
 }
 
-/// One member of the core tier: a name, and what stands behind it at the moment.
+/// One member of a tier: a name, and what stands behind it at the moment.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Name of the pod.
+    /// Name of the pod: no two members of a set have the same.
     pub name: String,
+    /// Name of its tier.
+    pub tier: String,
     /// Ordinal of the pod.
     pub ordinal: u32,
     /// The pod, if it exists.
@@ -162,6 +169,11 @@ impl Member {
     /// What Redis said, if it answers.
     pub fn facts(&self) -> Option<&super::redis::Facts> {
         self.redis.facts().map(AsRef::as_ref)
+    }
+
+    /// Whether it is the same member, whatever stands behind it.
+    pub fn is(&self, other: &Member) -> bool {
+        self.name == other.name
     }
 
     /// UID of the pod; commands are addressed to it.

@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use super::nodes::Nodes;
 use super::stores::Stores;
 use super::words::{last_words, words};
-use crate::model::cluster::Cluster;
+use crate::model::cluster::{Cluster, Tier};
 use crate::model::observed::{ClaimFacts, InternalSecret, Live, Member, ObjectId, PodFacts, Trouble};
 use crate::model::redis::{PodUid, ProbeError, Seen};
 use crate::names::{self, annotation, label, user};
@@ -24,20 +24,36 @@ use crate::redis::{Endpoint, View};
 /// A member before its Redis is asked.
 pub(super) struct Found {
     name: String,
+    tier: String,
     ordinal: u32,
     pod: Option<PodFacts>,
     claim: Option<ClaimFacts>,
 }
 
-/// Every member that exists or should, by ordinal. Pods of an earlier scale-in may still be there, and they do not end
-/// in the order of their ordinals.
+/// Every member that exists or should, by tier and ordinal.
 pub(super) fn find(
     stores: &Stores,
     nodes: &Nodes,
     cluster: &Cluster,
     objects: &BTreeMap<ObjectId, Live>,
 ) -> Vec<Found> {
-    let controller = owner_of_pods(cluster, objects);
+    cluster
+        .tiers()
+        .flat_map(|tier| of_tier(stores, nodes, cluster, tier, objects))
+        .collect()
+}
+
+/// A tier's members. Pods of an earlier scale-in may still be there, and they do not end in the order of their ordinals.
+fn of_tier(
+    stores: &Stores,
+    nodes: &Nodes,
+    cluster: &Cluster,
+    tier: Tier<'_>,
+    objects: &BTreeMap<ObjectId, Live>,
+) -> Vec<Found> {
+    let stateful_set = names::stateful_set(&cluster.name, tier.name);
+    let live = super::objects::stateful_set(cluster, tier.name, objects);
+    let controller = live.and_then(|body| body["metadata"]["uid"].as_str());
     let ours = |pod: &Pod| {
         let by = pod
             .owner_references()
@@ -57,27 +73,22 @@ pub(super) fn find(
         let claim = stores.claims.get(&cluster.namespace, &names::claim(name))?;
         (claim.labels().get(label::SET) == Some(&cluster.name)).then(|| claim_facts(&claim))
     };
-    let mut count = cluster.pods();
-    let asked = objects.get(&ObjectId {
-        kind: "StatefulSet",
-        name: names::stateful_set(&cluster.name),
-    });
-    if let Some(Live::Ours(body)) = asked {
-        count = count.max(u32::try_from(super::stateful_set_facts(body).replicas).unwrap_or(0));
-    }
+    let asked = live.map_or(0, |body| super::stateful_set_facts(body).replicas);
+    let count = tier.pods.max(u32::try_from(asked).unwrap_or(0));
     let there = stores.pods.all();
     let ending = there
         .iter()
         .filter(|p| p.namespace().as_deref() == Some(&cluster.namespace) && ours(p))
-        .filter_map(|p| names::ordinal(&cluster.name, &p.name_any()));
+        .filter_map(|p| names::ordinal(&stateful_set, &p.name_any()));
     let ordinals: BTreeSet<u32> = (0..count).chain(ending).collect();
     ordinals
         .into_iter()
         .map(|ordinal| {
-            let name = names::pod(&cluster.name, ordinal);
+            let name = names::pod(&stateful_set, ordinal);
             Found {
                 pod: pod(&name),
                 claim: claim(&name),
+                tier: tier.name.to_owned(),
                 ordinal,
                 name,
             }
@@ -85,9 +96,9 @@ pub(super) fn find(
         .collect()
 }
 
-/// Claims of the set whose pod is no member, by the name that pod would have.
+/// Claims of the core tier whose pod is no member, by the name that pod would have.
 pub(super) fn spare(stores: &Stores, cluster: &Cluster, members: &[Found]) -> Vec<(String, ClaimFacts)> {
-    let ordinals: BTreeSet<u32> = members.iter().map(|m| m.ordinal).collect();
+    let core = names::stateful_set(&cluster.name, names::CORE_TIER);
     let of_set = |claim: &PersistentVolumeClaim| {
         claim.namespace().as_deref() == Some(&cluster.namespace)
             && claim.labels().get(label::SET) == Some(&cluster.name)
@@ -97,22 +108,11 @@ pub(super) fn spare(stores: &Stores, cluster: &Cluster, members: &[Found]) -> Ve
         .filter(|claim| of_set(claim))
         .filter_map(|claim| {
             let pod = claim.name_any().strip_prefix(&names::claim(""))?.to_owned();
-            let ordinal = names::ordinal(&cluster.name, &pod)?;
-            (!ordinals.contains(&ordinal)).then(|| (pod, claim_facts(claim)))
+            names::ordinal(&core, &pod)?;
+            let is_member = members.iter().any(|m| m.name == pod);
+            (!is_member).then(|| (pod, claim_facts(claim)))
         })
         .collect()
-}
-
-/// UID of the set's StatefulSet, which controls its pods.
-fn owner_of_pods<'a>(cluster: &Cluster, objects: &'a BTreeMap<ObjectId, Live>) -> Option<&'a str> {
-    let id = ObjectId {
-        kind: "StatefulSet",
-        name: names::stateful_set(&cluster.name),
-    };
-    match objects.get(&id)? {
-        Live::Ours(body) => body["metadata"]["uid"].as_str(),
-        Live::Foreign { .. } | Live::Unread => None,
-    }
 }
 
 /// Whom the probes shall hold connections to.
@@ -160,6 +160,7 @@ pub(super) fn with_redis(found: Vec<Found>, seen: &BTreeMap<PodUid, Seen>) -> Ve
                 offsets: Arc::default(),
             }),
             name: m.name,
+            tier: m.tier,
             ordinal: m.ordinal,
             pod: m.pod,
             claim: m.claim,
@@ -283,7 +284,7 @@ mod tests {
     fn stateful_set(replicas: u32) -> BTreeMap<ObjectId, Live> {
         let id = ObjectId {
             kind: "StatefulSet",
-            name: names::stateful_set("cache"),
+            name: names::stateful_set("cache", names::CORE_TIER),
         };
         let body = json!({"metadata": {"uid": OWNER}, "spec": {"replicas": replicas}});
         BTreeMap::from([(id, Live::Ours(body))])

@@ -16,8 +16,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Client, ResourceExt};
 
 use crate::api::RedisReplicaSet;
-use crate::model::cluster::Cluster;
-use crate::model::observed::{Observed, Refusal, StatefulSetFacts};
+use crate::model::cluster::{Cluster, Tier};
+use crate::model::observed::{Live, ObjectId, Observed, Refusal, StatefulSetFacts};
 use crate::model::redis::{Seen, SetKey};
 use crate::model::timeline::Timeline;
 use crate::names::{self, annotation, label};
@@ -96,7 +96,7 @@ pub async fn observe(
         created: set.metadata.creation_timestamp.as_ref().map(|t| t.0),
         spare,
         members,
-        stateful_set: objects::stateful_set(cluster, &objects),
+        stateful_sets: stateful_sets(cluster, &objects),
         objects,
         internal: memory.secrets.internal.clone(),
         app: memory.secrets.app.clone(),
@@ -161,7 +161,16 @@ fn vip_pods(stores: &Stores, cluster: &Cluster) -> BTreeSet<String> {
     endpoints.filter_map(|e| e.target_ref.as_ref()?.name.clone()).collect()
 }
 
-/// The StatefulSet's numbers from its JSON.
+/// What the StatefulSets of the tiers say, as far as they exist.
+fn stateful_sets(cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>) -> BTreeMap<String, StatefulSetFacts> {
+    let of_tier = |tier: Tier| {
+        let body = objects::stateful_set(cluster, tier.name, objects)?;
+        Some((tier.name.to_owned(), stateful_set_facts(body)))
+    };
+    cluster.tiers().filter_map(of_tier).collect()
+}
+
+/// A StatefulSet's numbers from its JSON.
 pub(super) fn stateful_set_facts(body: &serde_json::Value) -> StatefulSetFacts {
     let volumes = body["spec"]["template"]["spec"]["volumes"].as_array();
     let sources = volumes

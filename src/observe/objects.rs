@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::stores::{Newest, Stores};
 use crate::build;
 use crate::model::cluster::Cluster;
-use crate::model::observed::{Live, ObjectId, StatefulSetFacts};
+use crate::model::observed::{Live, ObjectId};
 use crate::names;
 
 /// A read that takes longer leaves the object unknown for this pass.
@@ -160,13 +160,17 @@ pub fn owner(meta: &ObjectMeta) -> Option<(String, String)> {
     Some((owner.uid.clone(), format!("{} {}", owner.kind, owner.name)))
 }
 
-/// The set's StatefulSet, if it is ours.
-pub(super) fn stateful_set(cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>) -> Option<StatefulSetFacts> {
+/// A tier's StatefulSet, if it is ours: one of its name may be that of another set's.
+pub(super) fn stateful_set<'a>(
+    cluster: &Cluster,
+    tier: &str,
+    objects: &'a BTreeMap<ObjectId, Live>,
+) -> Option<&'a Value> {
     match objects.get(&ObjectId {
         kind: "StatefulSet",
-        name: names::stateful_set(&cluster.name),
+        name: names::stateful_set(&cluster.name, tier),
     })? {
-        Live::Ours(body) => Some(super::stateful_set_facts(body)),
+        Live::Ours(body) => Some(body),
         Live::Foreign { .. } | Live::Unread => None,
     }
 }

@@ -7,8 +7,8 @@ use redis_operator::build::acl::Password;
 use redis_operator::build::compare::differs;
 use redis_operator::build::secrets::{self, Internal};
 use redis_operator::build::services::Reads;
-use redis_operator::build::{self, Inputs, Live, Object, conf, meta};
-use redis_operator::model::cluster::Cluster;
+use redis_operator::build::{self, Inputs, Live, LivePods, Object, TierInputs, conf, meta};
+use redis_operator::model::cluster::{Cluster, Tier};
 use serde_json::{Value, json};
 
 use crate::crd::generated;
@@ -38,7 +38,10 @@ pub fn minimal() -> Vec<Object> {
         master: None,
         epoch: 0,
         reads: Reads::Replicas,
-        pods: cluster.pods(),
+        tiers: vec![TierInputs {
+            tier: cluster.core(),
+            live: LivePods::default(),
+        }],
         live: Live::default(),
     };
     build::all(&cluster, &inputs).expect("objects")
@@ -59,11 +62,18 @@ pub fn full_with(families: Vec<String>) -> Vec<Object> {
         master: Some("orders-3"),
         epoch: 12,
         reads: Reads::Master("orders-3"),
-        pods: 6,
+        tiers: vec![TierInputs {
+            tier: Tier {
+                pods: 6,
+                ..cluster.core()
+            },
+            live: LivePods {
+                claim_size: Some(born_with),
+                restart: Some("all@inc-4711".into()),
+            },
+        }],
         live: Live {
-            claim_size: Some(born_with),
             vip_families: families,
-            restart: Some("all@inc-4711".into()),
             ..Live::default()
         },
     };
@@ -187,7 +197,7 @@ fn only_what_a_pod_must_be_made_anew_for_changes_its_revision() {
     let revision = |change: fn(&mut Cluster)| {
         let mut cluster = set("full");
         change(&mut cluster);
-        build::pod::revision(&cluster).expect("a revision")
+        build::pod::revision(&cluster, cluster.core()).expect("a revision")
     };
     let before = revision(|_| {});
     let same: [fn(&mut Cluster); 6] = [

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use redis_operator::api::{ExternalTrafficPolicy, ServiceType};
 use redis_operator::build::compare::{Found, differs};
 use redis_operator::build::services::Reads;
-use redis_operator::build::{self, Inputs, Kind, Live, Object, conf, meta, secrets};
+use redis_operator::build::{self, Inputs, Kind, Live, LivePods, Object, TierInputs, conf, meta, secrets};
 use redis_operator::model::cluster::Cluster;
 use serde_json::{Value, json};
 
@@ -102,7 +102,7 @@ fn an_apiserver_gives_back_every_object_without_a_difference() {
         assert_eq!(differs(&object.value, &apply(&object.value, object.manager)), None);
     }
     let vip = serde_json::from_str(&get("Service", "orders")).unwrap();
-    full_with(Live::read(None, Some(&vip), None).vip_families)
+    full_with(Live::read(Some(&vip), None).vip_families)
         .iter()
         .for_each(same);
     for name in ["minimal", "full"] {
@@ -150,7 +150,10 @@ fn changed(master: Option<&str>, change: impl FnOnce(&mut Cluster)) -> Vec<Objec
         master,
         epoch: 3,
         reads: Reads::Replicas,
-        pods: 5,
+        tiers: vec![TierInputs {
+            tier: cluster.core(),
+            live: LivePods::default(),
+        }],
         live: Live::default(),
     };
     build::all(&cluster, &inputs).unwrap()

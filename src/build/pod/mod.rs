@@ -15,8 +15,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::BuildError;
 use super::conf::Conf;
 use super::grace::Grace;
-use super::meta::{self, Component, Map};
-use crate::model::cluster::Cluster;
+use super::meta::{self, Component};
+use crate::model::cluster::{Cluster, Tier};
 use crate::names::{self, annotation, label};
 
 /// Builds it. Two annotations tell a pod's age: [`annotation::CONFIG_REVISION`], the redis.conf it boots from, and
@@ -25,14 +25,19 @@ use crate::names::{self, annotation, label};
 ///
 /// # Errors
 /// [`BuildError::NotAnObject`] if the pod's spec is no JSON, which a value from an apiserver always is.
-pub fn template(cluster: &Cluster, conf: &Conf, restart: Option<&str>) -> Result<PodTemplateSpec, BuildError> {
+pub fn template(
+    cluster: &Cluster,
+    tier: Tier<'_>,
+    conf: &Conf,
+    restart: Option<&str>,
+) -> Result<PodTemplateSpec, BuildError> {
     let own = &cluster.spec.template.metadata;
     let common = &cluster.spec.common_metadata;
     let mut ours = meta::labels(cluster, Component::Redis);
-    ours.insert(label::TIER.into(), names::CORE_TIER.into());
+    ours.insert(label::TIER.into(), tier.name.into());
     let mut revisions = meta::map([
         (annotation::CONFIG_REVISION, conf.revision.as_str()),
-        (annotation::REVISION, revision(cluster)?.as_str()),
+        (annotation::REVISION, revision(cluster, tier)?.as_str()),
     ]);
     revisions.extend(restart.map(|restart| (annotation::RESTART.to_owned(), restart.to_owned())));
     Ok(PodTemplateSpec {
@@ -41,7 +46,7 @@ pub fn template(cluster: &Cluster, conf: &Conf, restart: Option<&str>) -> Result
             annotations: Some(meta::merged([&common.annotations, &own.annotations, &revisions])),
             ..ObjectMeta::default()
         }),
-        spec: Some(spec(cluster, &names::config_map(&cluster.name, &conf.revision))),
+        spec: Some(spec(cluster, tier, &names::config_map(&cluster.name, &conf.revision))),
     })
 }
 
@@ -50,16 +55,16 @@ pub fn template(cluster: &Cluster, conf: &Conf, restart: Option<&str>) -> Result
 ///
 /// # Errors
 /// As [`template`].
-pub fn revision(cluster: &Cluster) -> Result<String, BuildError> {
+pub fn revision(cluster: &Cluster, tier: Tier<'_>) -> Result<String, BuildError> {
     let own = &cluster.spec.template.metadata;
-    let wanted = serde_json::to_value((spec(cluster, ""), &own.labels, &own.annotations));
+    let wanted = serde_json::to_value((spec(cluster, tier, ""), &own.labels, &own.annotations));
     let wanted = wanted.map_err(|error| BuildError::NotAnObject(error.to_string()))?;
     Ok(meta::short_hash(wanted.to_string().as_bytes()))
 }
 
-fn spec(cluster: &Cluster, config_map: &str) -> PodSpec {
+fn spec(cluster: &Cluster, tier: Tier<'_>, config_map: &str) -> PodSpec {
     let wanted = &cluster.spec.template.spec;
-    let placement = placement::of(cluster);
+    let placement = placement::of(cluster, tier);
     PodSpec {
         containers: vec![container::redis(cluster)],
         volumes: Some(volumes::of(cluster, config_map)),
@@ -108,9 +113,4 @@ fn security(cluster: &Cluster) -> PodSecurityContext {
         }),
         ..PodSecurityContext::default()
     }
-}
-
-/// What every pod of the core tier is selected by.
-fn selector(cluster: &Cluster) -> Map {
-    meta::core_selector(cluster)
 }

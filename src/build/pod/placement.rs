@@ -10,9 +10,8 @@ use k8s_openapi::api::core::v1::{
     Affinity, PodAffinityTerm, PodAntiAffinity, TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
 
-use super::selector;
 use crate::build::meta;
-use crate::model::cluster::Cluster;
+use crate::model::cluster::{Cluster, Tier};
 use crate::names::label;
 
 /// What the pod's spec says of its place.
@@ -24,51 +23,51 @@ pub struct Placement {
 }
 
 /// A person's spread constraints replace all of ours; an anti-affinity of theirs replaces our anti-affinity.
-pub fn of(cluster: &Cluster) -> Placement {
+pub fn of(cluster: &Cluster, tier: Tier<'_>) -> Placement {
     let wanted = &cluster.spec.template.spec;
     if !wanted.topology_spread_constraints.is_empty() {
         let spread = wanted
             .topology_spread_constraints
             .iter()
-            .map(|constraint| selecting(cluster, constraint));
+            .map(|constraint| selecting(cluster, tier, constraint));
         return Placement {
             affinity: wanted.affinity.clone(),
             spread: Some(spread.collect()),
         };
     }
     let mut affinity = wanted.affinity.clone().unwrap_or_default();
-    affinity.pod_anti_affinity.get_or_insert_with(|| apart(cluster));
-    let spread = [label::HOSTNAME, label::ZONE].map(|key| evenly(cluster, key));
+    affinity.pod_anti_affinity.get_or_insert_with(|| apart(cluster, tier));
+    let spread = [label::HOSTNAME, label::ZONE].map(|key| evenly(cluster, tier, key));
     Placement {
         affinity: Some(affinity),
         spread: Some(spread.into()),
     }
 }
 
-fn selecting(cluster: &Cluster, constraint: &TopologySpreadConstraint) -> TopologySpreadConstraint {
+fn selecting(cluster: &Cluster, tier: Tier<'_>, constraint: &TopologySpreadConstraint) -> TopologySpreadConstraint {
     let mut constraint = constraint.clone();
     constraint
         .label_selector
-        .get_or_insert_with(|| meta::label_selector(selector(cluster)));
+        .get_or_insert_with(|| meta::label_selector(meta::tier_selector(cluster, tier.name)));
     constraint
 }
 
-fn evenly(cluster: &Cluster, topology_key: &str) -> TopologySpreadConstraint {
+fn evenly(cluster: &Cluster, tier: Tier<'_>, topology_key: &str) -> TopologySpreadConstraint {
     TopologySpreadConstraint {
         max_skew: 1,
         topology_key: topology_key.into(),
         when_unsatisfiable: "ScheduleAnyway".into(),
-        label_selector: Some(meta::label_selector(selector(cluster))),
+        label_selector: Some(meta::label_selector(meta::tier_selector(cluster, tier.name))),
         ..TopologySpreadConstraint::default()
     }
 }
 
-fn apart(cluster: &Cluster) -> PodAntiAffinity {
+fn apart(cluster: &Cluster, tier: Tier<'_>) -> PodAntiAffinity {
     PodAntiAffinity {
         preferred_during_scheduling_ignored_during_execution: Some(vec![WeightedPodAffinityTerm {
             weight: 100,
             pod_affinity_term: PodAffinityTerm {
-                label_selector: Some(meta::label_selector(selector(cluster))),
+                label_selector: Some(meta::label_selector(meta::tier_selector(cluster, tier.name))),
                 topology_key: label::HOSTNAME.into(),
                 ..PodAffinityTerm::default()
             },

@@ -142,7 +142,7 @@ pub(super) fn ready(
             ),
         );
     }
-    let goal = view.stateful_set_goal();
+    let goal: usize = view.cluster.tiers().map(|tier| view.stateful_set_goal(tier)).sum();
     let exist = view.observed.members.iter().filter(|m| m.pod.is_some()).count();
     if exist != goal && available.status == "True" {
         return no(Reason::Scaling, format!("{exist} pods exist, {goal} are wanted"));

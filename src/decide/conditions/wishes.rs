@@ -29,7 +29,7 @@ pub(super) fn up_to_date(view: &View, roll: &Roll) -> Verdict {
     if let Some(failure) = view.observed.failures.first() {
         return no(Reason::ApplyFailed, failure.clone());
     }
-    if view.observed.stateful_set.is_none() {
+    if view.observed.stateful_set(crate::names::CORE_TIER).is_none() {
         return no(Reason::PodNotReady, "the StatefulSet does not exist yet");
     }
     let members = &view.observed.members;

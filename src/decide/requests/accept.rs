@@ -47,10 +47,9 @@ fn best<'a>(view: &View<'a>, value: &str, hold: Option<&Hold>) -> Result<&'a Mem
     }
     let members = &view.observed.members;
     let fit = members.iter().filter(|m| takeover::unfit(view, m).is_none());
-    let is_master = |m: &Member| view.master().is_some_and(|master| master.ordinal == m.ordinal);
     let with_data = |m: &Member| m.facts().is_some_and(|f| f.keys > 0);
     let best = fit.max_by_key(|m| {
-        let last = (is_master(m), std::cmp::Reverse(m.ordinal));
+        let last = (view.is_master(m), std::cmp::Reverse(m.ordinal));
         (with_data(m), takeover::worth(view, m), last)
     });
     let best = best.ok_or_else(|| refused("TargetUnfit", "no pod answers that could be master"))?;
@@ -71,7 +70,7 @@ fn best<'a>(view: &View<'a>, value: &str, hold: Option<&Hold>) -> Result<&'a Mem
 
 /// Records the pod that takes writes.
 pub(super) fn over_behind(view: &View, hold: &Hold) -> Option<Step> {
-    let value = open(view)?;
+    let value = open(view, NAME)?;
     let member = best(view, value, Some(hold)).ok()?;
     behind::record(view, (member, member.facts()?), &takeover::id(NAME, value))
 }

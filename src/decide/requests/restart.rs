@@ -42,7 +42,7 @@ pub(in crate::decide) fn is_due(view: &View, member: &Member) -> bool {
 fn is_meant(view: &View, member: &Member, whom: Whom) -> bool {
     match whom {
         Whom::All => true,
-        Whom::Replicas => view.others().any(|m| m.ordinal == member.ordinal),
+        Whom::Replicas => !view.is_master(member),
         Whom::Pod(name) => member.name == name,
     }
 }

@@ -179,7 +179,9 @@ fn change(world: &mut World, image: &str) {
 /// Another image, which nobody has.
 fn change_to_nothing(world: &mut World) {
     change(world, "redis:0.0-none");
-    world.unpullable.insert(pod::revision(&world.cluster).unwrap());
+    world
+        .unpullable
+        .insert(pod::revision(&world.cluster, world.cluster.core()).unwrap());
 }
 
 fn waits_for(world: &World) -> &str {

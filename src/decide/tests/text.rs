@@ -188,7 +188,7 @@ fn member(world: &mut World, ordinal: usize, words: &Words, master: Option<usize
     let set = world.stateful_set().unwrap();
     let uid = format!("p{ordinal}{}", if words.has("newpod") { "-new" } else { "" });
     let mut pod = Pod::new(ordinal, uid, format!("10.0.0.{ordinal}"), world.now);
-    pod.revision = crate::build::pod::revision(&world.cluster).ok();
+    pod.revision = crate::build::pod::revision(&world.cluster, world.cluster.core()).ok();
     pod.config_revision = set.config_map.map(|name| name.rsplit('-').next().unwrap().to_owned());
     pod.deleting = words.has("deleting");
     if words.has("pending") {

@@ -11,3 +11,4 @@ mod loading;
 mod probes;
 mod roles;
 mod server;
+mod tiers;

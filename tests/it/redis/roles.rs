@@ -58,7 +58,7 @@ pub async fn link_down(child: &Connection) -> Facts {
     .await
 }
 
-async fn caught_up(child: &Connection, parent: &Connection) -> Facts {
+pub async fn caught_up(child: &Connection, parent: &Connection) -> Facts {
     until("the replica has everything", async || {
         let want = parent.look().await.ok()?.offset;
         child.look().await.ok().filter(|facts| want <= facts.offset)

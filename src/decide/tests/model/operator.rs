@@ -35,7 +35,7 @@ pub fn plan(state: &State, without: Option<Rule>) -> Vec<Act> {
         let view = View::new(cluster, &observed, *NOW);
         let roles = roles::decide(&view, &[]);
         let mut acts: Vec<_> = roles.steps.iter().filter_map(sight::act).collect();
-        let size = u8::try_from(scale::stateful_set_replicas(&view)).unwrap();
+        let size = u8::try_from(scale::stateful_set_replicas(&view, view.cluster.core())).unwrap();
         if usize::from(size) != state.pods.len() {
             acts.push(Act::Size(size));
         }

@@ -64,6 +64,10 @@ pub fn observe(state: &State) -> Observed {
         let (run, age) = pod.watch.detached?;
         Some((run_id(pod.uid.name, run), ago(age)))
     });
+    let stateful_set = StatefulSetFacts {
+        replicas: i32::try_from(state.pods.len()).unwrap(),
+        ..StatefulSetFacts::default()
+    };
     Observed {
         status: status(state),
         deleting: false,
@@ -76,10 +80,7 @@ pub fn observe(state: &State) -> Observed {
             .collect(),
         spare: Vec::new(),
         objects: BTreeMap::from([(object("Service"), Live::Ours(vip))]),
-        stateful_set: Some(StatefulSetFacts {
-            replicas: i32::try_from(state.pods.len()).unwrap(),
-            ..StatefulSetFacts::default()
-        }),
+        stateful_sets: BTreeMap::from([(names::CORE_TIER.to_owned(), stateful_set)]),
         internal: InternalSecret::Present(Credentials {
             operator: Secret::new(*b"operator"),
             probe: Secret::new(*b"probe"),
@@ -107,6 +108,7 @@ fn member(state: &State, at: usize, pod: &Pod) -> SeenMember {
     let ended = pod.started && !running;
     SeenMember {
         name: names::pod(SET, pod.uid.name.into()),
+        tier: names::CORE_TIER.to_owned(),
         ordinal: pod.uid.name.into(),
         pod: Some(PodFacts {
             uid: uid(pod.uid),

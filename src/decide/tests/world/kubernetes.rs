@@ -5,6 +5,7 @@ use serde_json::json;
 use super::redis::Redis;
 use super::{Claim, GHOSTS, Pod, SET, World};
 use crate::build::{self, acl};
+use crate::model::cluster::Tier;
 use crate::model::observed::{AppSecret, ObjectId, Trouble};
 use crate::model::plan::Object;
 use crate::names;
@@ -37,8 +38,10 @@ impl World {
                     let uid = self.fresh("pod");
                     let ip = format!("10.0.0.{}", self.serial);
                     let mut pod = Pod::new(ordinal, uid, ip, now);
-                    (pod.revision, pod.config_revision) =
-                        (crate::build::pod::revision(&self.cluster).ok(), config.clone());
+                    (pod.revision, pod.config_revision) = (
+                        crate::build::pod::revision(&self.cluster, self.cluster.core()).ok(),
+                        config.clone(),
+                    );
                     pod.restart = annotation(names::annotation::RESTART);
                     pod.node = Some(format!("node-{ordinal}"));
                     self.slot(ordinal).pod = Some(pod);
@@ -142,7 +145,13 @@ impl World {
             master: master.as_deref(),
             epoch: self.status.epoch.unwrap_or(0),
             reads: build::services::Reads::Replicas,
-            pods,
+            tiers: vec![build::TierInputs {
+                tier: Tier {
+                    pods,
+                    ..self.cluster.core()
+                },
+                live: build::LivePods::default(),
+            }],
             live: build::Live::default(),
         };
         for build::Object {

@@ -44,7 +44,10 @@ impl World {
             created: Some(self.created),
             members,
             objects: self.objects.clone(),
-            stateful_set,
+            stateful_sets: stateful_set
+                .into_iter()
+                .map(|facts| (names::CORE_TIER.to_owned(), facts))
+                .collect(),
             internal: self.internal.clone(),
             app: self.app.clone(),
             vip_pods: self.vip_pods.clone(),
@@ -69,6 +72,7 @@ impl World {
         };
         Member {
             name: names::pod(SET, ordinal as u32),
+            tier: names::CORE_TIER.to_owned(),
             ordinal: ordinal as u32,
             pod: pod.map(|p| PodFacts {
                 uid: p.uid.clone(),
