@@ -130,6 +130,20 @@ impl<'a> Election<'a> {
         }
     }
 
+    /// Why the master's file does not stand in for the votes that are missing.
+    pub fn hold_beside_a_file(&self, view: &View) -> Hold {
+        Hold::MayBeOutlived {
+            pod: view
+                .authority
+                .master
+                .as_ref()
+                .map_or_else(String::new, |m| m.name.clone()),
+            read: self.votes.len(),
+            needed: self.needed,
+            missing: self.missing.join(", "),
+        }
+    }
+
     /// The pod that takes over: nobody's position is larger, and it may be master.
     pub fn winner(&self, view: &View) -> Result<(&'a Member, &'a Facts), Hold> {
         let Some(best) = self.votes.iter().map(|v| v.position).max() else {

@@ -43,6 +43,8 @@ pub(super) enum Rule {
     FencesAreRemembered,
     /// A master's file is the source only if the votes do not suffice.
     VotesBeforeTheFile,
+    /// ... and none beside a replica that kept its place in the stream, if the process may have outlived its pod.
+    NoFileBesideAReplica,
     /// Nobody without data is granted the role of a set that had some.
     NobodyEmpty,
     /// Nobody without data wins the votes below where the set was seen to have some (its story is in `random`).

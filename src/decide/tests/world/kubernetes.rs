@@ -29,6 +29,11 @@ impl World {
             let slot = self.slot(ordinal);
             match &mut slot.pod {
                 Some(pod) if pod.deleting && pod.grace > 0 && pod.redis.is_some() => pod.grace -= 1,
+                // The kubelet says that the process ended before it says that the pod is gone.
+                Some(pod) if pod.deleting && pod.redis.is_some() => {
+                    (pod.redis, pod.started) = (None, None);
+                    pod.trouble = Some(Trouble::Terminated("exit code 0: Completed".into()));
+                }
                 Some(pod) if pod.deleting => slot.pod = None,
                 Some(pod) if ordinal >= wanted => pod.deleting = true,
                 Some(_) => {}
