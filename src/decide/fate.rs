@@ -69,6 +69,11 @@ pub(super) fn of_master(view: &View) -> Fate {
     }
 }
 
+/// Whether the recorded master's process takes no writes any more, by proof.
+pub(super) fn has_master_ended(view: &View) -> bool {
+    matches!(of_master(view), Fate::Ended { .. })
+}
+
 /// The recorded pod answers without being an armed master: every process boots fenced, so this one is new, or it was
 /// demoted.
 fn of_answering(view: &View, facts: &Facts) -> Fate {

@@ -90,30 +90,33 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
     let mut list = before.clone();
     let mut why = Vec::new();
     for member in view.others().filter(|m| view.wanted(m)) {
-        let Some(identity) = member
-            .identity()
-            .filter(|_| member.facts().is_some_and(|f| f.loading.is_none()))
-        else {
+        let loaded = member.facts().filter(|f| f.loading.is_none());
+        let (Some(identity), Some(own)) = (member.identity(), loaded) else {
             continue;
         };
+        let enters_with = lineage::own_id(view, own);
         match list.iter_mut().find(|e| e.volume == identity.volume) {
             None if stays_out(view, member) => {}
-            None if rules::holds(Rule::EnterFirst) || member.facts().is_some_and(sync::linked) => {
+            None if rules::holds(Rule::EnterFirst) || sync::linked(own) => {
                 why.push(format!("{} enters", member.name));
-                list.push(learner(identity));
+                list.push(learner(identity, enters_with));
             }
             Some(entry) if entry.uid != identity.uid => {
                 why.push(format!("{} is a new process", member.name));
                 entry.uid = identity.uid;
             }
             // What stands in its file may lack confirmed writes: it leaves and enters again, as far as it may.
-            Some(entry) if !entry.learner && began_anew(view, member) && may_end(view, &before, entry, facts) => {
+            Some(entry)
+                if began_anew(view, member)
+                    && (!entry.learner || entry.entered_with != enters_with)
+                    && may_end(view, &before, entry, facts) =>
+            {
                 why.push(format!("{} began anew", member.name));
-                entry.learner = true;
+                (entry.learner, entry.entered_with) = (true, enters_with);
             }
             Some(entry) if entry.learner && view.holds_everything(member, facts) => {
                 why.push(format!("{} holds everything", member.name));
-                entry.learner = false;
+                (entry.learner, entry.entered_with) = (false, None);
             }
             None | Some(_) => {}
         }
@@ -155,12 +158,13 @@ fn stays_out(view: &View, member: &Member) -> bool {
     view.is_fenced(&member.name) || divergence::held(view, member).is_some()
 }
 
-fn learner(identity: Identity) -> Elector {
+fn learner(identity: Identity, entered_with: Option<String>) -> Elector {
     Elector {
         name: identity.name,
         uid: identity.uid,
         volume: identity.volume,
         learner: true,
+        entered_with,
     }
 }
 

@@ -11,6 +11,8 @@ pub(super) enum Rule {
     VoteIsADetach,
     /// Who was not seen to hold everything since it entered has no vote.
     LearnersDoNotVote,
+    /// ... but one with nothing, as long as the process that entered has completed no resync.
+    NothingSinceItEntered,
     /// Nobody whose position is below the largest one takes over.
     NobodyBelowTheLargest,
     /// Who receives a full resync, or did when it was cut off, has no position.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::sight::{self, NOW};
-use super::state::{Act, Broken, Link, Member, PODS, Pod, Process, Redis, Role, State, Status, Uid, Watch};
+use super::state::{Act, Broken, Link, Member, PODS, Pod, Process, Redis, Role, Seat, State, Status, Uid, Watch};
 use crate::api::status::{OperationKind, OperationReason};
 use crate::decide::rules::Rule;
 use crate::decide::tests::rules;
@@ -171,16 +171,24 @@ impl State {
 
     /// Votes that could be taken now.
     fn votes(&self) -> usize {
-        let votes = |(member, learner): &&(Member, bool)| {
-            let pod = self
-                .pods
-                .iter()
-                .find(|p| p.volume == member.volume && p.uid.name == member.uid.name);
-            let redis = pod.filter(|p| p.answers()).and_then(|p| p.redis.as_ref());
-            let known = |r: &Redis| !r.flushed && self.status.histories.iter().any(|(line, ..)| *line == r.line);
-            !learner && redis.is_some_and(|r| known(r) && !r.is_armed())
+        let redis = |seat: &Seat| {
+            let member = seat.member;
+            let of_volume = |p: &&Pod| p.volume == member.volume && p.uid.name == member.uid.name;
+            let pod = self.pods.iter().find(of_volume).filter(|p| p.answers())?;
+            pod.redis.as_ref().filter(|r| !r.is_armed())
         };
-        self.status.electors.iter().filter(votes).count()
+        let known = |r: &Redis| !r.flushed && self.status.histories.iter().any(|(line, ..)| *line == r.line);
+        let seats = || {
+            self.status
+                .electors
+                .iter()
+                .filter_map(|seat| Some((seat, redis(seat)?)))
+        };
+        let positions = seats().filter(|(seat, r)| !seat.learner && known(r)).count();
+        let nothing = seats()
+            .filter(|(seat, r)| seat.learner && seat.entered_with == Some(r.line))
+            .count();
+        if positions == 0 { 0 } else { positions + nothing }
     }
 
     /// What only the change shows.

@@ -154,7 +154,7 @@ pub struct Look {
 pub struct Status {
     pub epoch: u8,
     pub master: Member,
-    pub electors: Vec<(Member, bool)>,
+    pub electors: Vec<Seat>,
     pub wait: u8,
     pub min: u8,
     pub degraded: bool,
@@ -171,6 +171,24 @@ pub struct Status {
 pub struct Member {
     pub uid: Uid,
     pub volume: u8,
+}
+
+/// An elector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seat {
+    pub member: Member,
+    pub learner: bool,
+    pub entered_with: Option<Line>,
+}
+
+impl Seat {
+    pub const fn voter(member: Member) -> Self {
+        Self {
+            member,
+            learner: false,
+            entered_with: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -331,7 +349,7 @@ impl State {
         let status = Status {
             epoch: 1,
             master: member(0),
-            electors: (0..pods).map(|name| (member(name), false)).collect(),
+            electors: (0..pods).map(|name| Seat::voter(member(name))).collect(),
             wait: u8::try_from(crate::decide::wait_target(pods.into())).unwrap(),
             min,
             degraded: false,

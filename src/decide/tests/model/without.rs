@@ -40,6 +40,7 @@ const fn case(rule: Rule, dies: &'static [u8], cut: &'static [u8], left: Left, b
 const CASES: &[Case] = &[
     case(Rule::AllButK, &[0, 1], &[], Left { crashes: 2, ..NONE }, (NO_LOSS, 11)),
     case(Rule::VoteIsADetach, &[], &[0], Left { cuts: 1, ..NONE }, (NO_LOSS, 14)),
+    case(Rule::NothingSinceItEntered, &[0, 1], &[], Left { crashes: 2, ..NONE }, (NO_LOSS, 20)),
     case(Rule::NobodyBelowTheLargest, &[0], &[], Left { crashes: 1, ..NONE }, (NO_LOSS, 12)),
     case(Rule::UnknownIsNoPosition, &[0, 1], &[], Left { crashes: 2, ..NONE }, (NO_LOSS, 11)),
     case(Rule::KIsState, &[0], &[1], Left { scale: Some(4), crashes: 1, cuts: 1, ..NONE }, (NO_LOSS, 11)),
