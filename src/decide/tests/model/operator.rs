@@ -154,18 +154,18 @@ impl State {
         }
         self.judge(new, by);
         let needed = needed(self.status.electors.len(), self.status.wait.into());
-        let last_resort = self.files_lost && self.votes() < needed;
+        let last_resort = self.votes() < needed;
         let rises = new.epoch > self.status.epoch;
         let old = std::mem::replace(&mut self.status, new.clone());
         self.status.had_keys = old.had_keys;
         if let Some(late) = &mut self.late {
             late.newest = false;
         }
-        // A file that lost its tail is the source of last resort.
+        // A file is the source of last resort, and may lack what it lost itself.
         let granted = self.status.operation.as_ref().is_some_and(|o| !o.kind.is_handover()) && rises;
         if granted && last_resort {
-            let held = self.master().and_then(|p| p.redis.as_ref()).map(|r| r.data);
-            self.confirmed &= held.unwrap_or(self.confirmed);
+            let pod = self.master().and_then(|p| Some((p.redis.as_ref()?.data, p.lost)));
+            self.confirmed &= pod.map_or(self.confirmed, |(held, lost)| held | !lost);
         }
     }
 

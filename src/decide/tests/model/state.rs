@@ -107,6 +107,8 @@ pub struct Pod {
     pub volume: u8,
     /// What the volume has.
     pub disk: Log,
+    /// What the volume lost at its end, and did not get back.
+    pub lost: Log,
     /// What an RDB would give back of its place in the stream.
     pub dump: Option<(Line, u8)>,
     pub redis: Option<Redis>,
@@ -304,8 +306,6 @@ pub struct State {
     pub written: u8,
     /// Writes that were confirmed by `status.wait` replicas.
     pub confirmed: Log,
-    /// A file lost what was confirmed: then a start from it may lack it.
-    pub files_lost: bool,
     pub left: Left,
     pub broken: Option<Broken>,
 }
@@ -377,7 +377,6 @@ impl State {
             late: None,
             written: 0,
             confirmed: 0,
-            files_lost: false,
             left,
             broken: None,
         }
@@ -430,6 +429,7 @@ impl Pod {
             uid,
             volume,
             disk: 0,
+            lost: 0,
             dump: None,
             redis: None,
             runs: 0,

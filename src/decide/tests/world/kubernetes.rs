@@ -1,5 +1,7 @@
 //! What Kubernetes does by itself within a tick: the StatefulSet's pods, their containers, the VIP's EndpointSlices.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::redis::Redis;
@@ -65,6 +67,8 @@ impl World {
             disk: Vec::new(),
             synced: 0,
             written: 0,
+            lost: BTreeSet::new(),
+            outlived: false,
         })
     }
 
@@ -117,8 +121,7 @@ impl World {
         (pod.redis, pod.started) = (None, None);
         pod.trouble = Some(Trouble::Terminated("exit code 137: Error".into()));
         if let Some(claim) = slot.claim.as_mut().filter(|c| tail && c.synced < c.disk.len()) {
-            claim.disk.truncate(claim.synced);
-            self.files_lost = true;
+            claim.lost.extend(claim.disk.split_off(claim.synced));
         }
     }
 
