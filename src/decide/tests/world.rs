@@ -282,7 +282,7 @@ impl World {
         let kept = |f: &Facts| matches!(f.state(), RoleState::Attached { .. }) || known(f);
         let others = (0..self.slots.len().min(GHOSTS)).filter(|o| *o != master);
         let mut seen = others.filter_map(|o| self.pod(o)?.seen.facts());
-        file.lost.contains(&write) || file.outlived && !seen.any(kept)
+        file.lost.contains(&write) || file.outlived && !seen.any(|f| kept(f))
     }
 
     /// What the operator's own Secret holds once it was made.
