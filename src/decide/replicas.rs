@@ -29,6 +29,15 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
     if let Some(step) = electors(view, facts) {
         return Roles::steps(vec![step]);
     }
+    // Whoever is attached keeps the seat that it has: first it is seen whether it may enter again.
+    let looks = if enters_again(view) {
+        younger_looks(view, facts)
+    } else {
+        Vec::new()
+    };
+    if !looks.is_empty() {
+        return Roles::steps(looks);
+    }
     attach(view, master, facts)
 }
 
@@ -106,11 +115,7 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
                 entry.uid = identity.uid;
             }
             // What stands in its file may lack confirmed writes: it leaves and enters again, as far as it may.
-            Some(entry)
-                if began_anew(view, member)
-                    && (!entry.learner || entry.entered_with != enters_with)
-                    && may_end(view, &before, entry, facts) =>
-            {
+            Some(entry) if is_due_again(view, entry, member) && may_end(view, &before, entry, facts) => {
                 why.push(format!("{} began anew", member.name));
                 (entry.learner, entry.entered_with) = (true, enters_with);
             }
@@ -215,6 +220,18 @@ fn is_dead(view: &View, elector: &Elector) -> bool {
 fn began_anew(view: &View, member: &Member) -> bool {
     let fresh = |f: &Facts| f.state() == RoleState::Fenced && lineage::position(view, f).is_none();
     member.facts().is_some_and(|f| f.loading.is_none() && fresh(f))
+}
+
+/// Whether an elector began anew since it entered.
+fn is_due_again(view: &View, entry: &Elector, member: &Member) -> bool {
+    let id = member.facts().and_then(|own| lineage::own_id(view, own));
+    began_anew(view, member) && (!entry.learner || entry.entered_with != id)
+}
+
+fn enters_again(view: &View) -> bool {
+    let wanted = view.others().filter(|m| view.wanted(m) && !stays_out(view, m));
+    let entered = wanted.filter_map(|m| Some((view.elector(&m.identity()?)?, m)));
+    entered.into_iter().any(|(entry, m)| is_due_again(view, entry, m))
 }
 
 /// Attaches whoever hangs wrong: partial resyncs at once, full ones one by one.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::sight::{self, NOW};
-use super::state::{Act, Broken, Link, Member, PODS, Pod, Process, Redis, Role, Seat, State, Status, Uid, Watch};
+use super::state::{Act, Broken, Link, PODS, Pod, Process, Redis, Role, Seat, State, Status, Uid, Watch};
 use crate::api::status::{OperationKind, OperationReason};
 use crate::decide::rules::Rule;
 use crate::decide::tests::rules;
