@@ -137,6 +137,7 @@ fn electors(view: &View, master: &Member, facts: &Facts, identity: &Identity) ->
             uid,
             volume: m.claim.as_ref()?.uid.clone(),
             learner,
+            entered_with: None,
         })
     };
     let others = view.observed.members.iter().filter(|m| m.ordinal != master.ordinal);

@@ -1,10 +1,12 @@
 //! Who may take over: electors, their votes, and the pod whose data nobody exceeds.
 //!
 //! A vote is a detach: a position counts only when it was read of a pod that follows nobody, so that it confirms nothing
-//! any more. A write confirmed by k replicas is held by k + 1 electors; so among all but k of them at least one holds it.
+//! any more. A write confirmed by k replicas is held by k + 1 electors; so among all but k of them at least one holds it. Who entered
+//! and has acknowledged nothing since is none of those that do.
 
 use super::draining;
 use super::emptiness;
+use super::fate;
 use super::hold::Hold;
 use super::lineage::{self, Position};
 use super::priority;
@@ -23,8 +25,18 @@ pub(super) struct Election<'a> {
     needed: usize,
     /// Votes that were read.
     votes: Vec<Vote<'a>>,
+    /// Electors that hold nothing confirmed since they entered.
+    with_nothing: usize,
     /// Electors without a vote, each with the reason.
     missing: Vec<String>,
+}
+
+/// What an elector says.
+enum Ballot<'a> {
+    /// It holds this.
+    Position(Vote<'a>),
+    /// It has confirmed nothing since it entered, and never wins.
+    Nothing,
 }
 
 /// A pod that follows nobody, and what it holds.
@@ -58,10 +70,11 @@ pub(super) fn prospect<'a>(view: &View<'a>) -> Election<'a> {
 
 fn poll<'a>(view: &View<'a>, counts: impl Fn(&Facts) -> bool) -> Election<'a> {
     let electors = &view.authority.electors;
-    let (mut votes, mut missing) = (Vec::new(), Vec::new());
+    let (mut votes, mut with_nothing, mut missing) = (Vec::new(), 0, Vec::new());
     for elector in electors {
         match vote(view, elector, &counts) {
-            Ok(vote) => votes.push(vote),
+            Ok(Ballot::Position(vote)) => votes.push(vote),
+            Ok(Ballot::Nothing) => with_nothing += 1,
             Err(why) => missing.push(format!("{} ({why})", elector.name)),
         }
     }
@@ -69,6 +82,7 @@ fn poll<'a>(view: &View<'a>, counts: impl Fn(&Facts) -> bool) -> Election<'a> {
         electors: electors.len(),
         needed: needed(electors.len(), view.wait()),
         votes,
+        with_nothing,
         missing,
     }
 }
@@ -82,30 +96,48 @@ fn of_volume<'a>(view: &View<'a>, elector: &Elector) -> Option<&'a Member> {
     members.find(|m| m.claim.as_ref().is_some_and(|c| c.uid == elector.volume))
 }
 
-fn vote<'a>(view: &View<'a>, elector: &Elector, counts: impl Fn(&Facts) -> bool) -> Result<Vote<'a>, String> {
+fn vote<'a>(view: &View<'a>, elector: &Elector, counts: impl Fn(&Facts) -> bool) -> Result<Ballot<'a>, String> {
     let member = of_volume(view, elector).ok_or("its volume is gone")?;
     let facts = member.facts().ok_or("does not answer")?;
-    if elector.learner && rules::holds(Rule::LearnersDoNotVote) {
-        return Err("does not hold everything yet".into());
-    }
+    // It can not be detached. But a master that has ended confirms nothing any more, whatever is loaded.
     if facts.loading.is_some() {
-        return Err("loads its data".into());
+        let nothing = has_confirmed_nothing(elector, facts) && fate::has_master_ended(view);
+        return nothing
+            .then_some(Ballot::Nothing)
+            .ok_or_else(|| "loads its data".into());
     }
     if !counts(facts) {
         return Err("is not detached".into());
     }
+    if has_confirmed_nothing(elector, facts) {
+        return Ok(Ballot::Nothing);
+    }
+    if elector.learner && rules::holds(Rule::LearnersDoNotVote) {
+        return Err("does not hold everything yet".into());
+    }
     let position = lineage::position(view, facts).ok_or("started from its own file, or lost its data")?;
-    Ok(Vote {
+    Ok(Ballot::Position(Vote {
         member,
         facts,
         position,
-    })
+    }))
+}
+
+/// Whether a learner has acknowledged nothing since it entered: it still has the id of its own with which it did. Another process
+/// in its place has another one, and so has who took in a stream.
+fn has_confirmed_nothing(elector: &Elector, facts: &Facts) -> bool {
+    let unchanged = elector.entered_with.as_ref() == Some(&facts.replid);
+    elector.learner && (unchanged || !rules::holds(Rule::NothingSinceItEntered))
 }
 
 impl<'a> Election<'a> {
     /// Whether so many votes were read that no confirmed write is missing among them.
     pub fn suffices(&self) -> bool {
-        self.votes.len() >= self.needed
+        self.any_known() && self.read() >= self.needed
+    }
+
+    fn read(&self) -> usize {
+        self.votes.len() + self.with_nothing
     }
 
     /// Whether any position at all is known. None is after a restart of everybody.
@@ -118,14 +150,28 @@ impl<'a> Election<'a> {
         Positions {
             electors: number(self.electors),
             needed: number(self.needed),
-            read: number(self.votes.len()),
+            read: number(self.read()),
         }
     }
 
     /// Why it does not suffice.
     pub fn hold(&self) -> Hold {
         Hold::PositionsMissing {
-            read: self.votes.len(),
+            read: self.read(),
+            needed: self.needed,
+            missing: self.missing.join(", "),
+        }
+    }
+
+    /// Why the master's file does not stand in for the votes that are missing.
+    pub fn hold_beside_a_file(&self, view: &View) -> Hold {
+        Hold::MayBeOutlived {
+            pod: view
+                .authority
+                .master
+                .as_ref()
+                .map_or_else(String::new, |m| m.name.clone()),
+            read: self.read(),
             needed: self.needed,
             missing: self.missing.join(", "),
         }

@@ -15,9 +15,9 @@ use super::report;
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::{View, target};
-use super::{handover, operation};
+use super::{handover, lineage, operation};
 use crate::api::WhenUnreachable;
-use crate::api::status::{Elector, Operation, OperationKind, OperationReason, PendingFence, Proof, Witnesses};
+use crate::api::status::{Elector, Operation, OperationKind, OperationReason, PendingFence, Proof, Verdict, Witnesses};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, RoleState};
@@ -98,7 +98,27 @@ fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
             Err(hold) => own_data(view, &election, hold),
         };
     }
+    if let Some(step) = end_of_master(view, &election, proof, reason) {
+        return Roles::steps(vec![step]);
+    }
     own_data(view, &election, election.hold())
+}
+
+/// The votes do not suffice, and its process does not answer any more: that it was seen to end is recorded, as nothing else
+/// will tell once its pod is gone. A person's word that is being followed says more.
+fn end_of_master(view: &View, election: &Election, proof: Proof, reason: OperationReason) -> Option<Step> {
+    let answers = view.master().is_some_and(|m| m.facts().is_some());
+    let asked = view
+        .authority
+        .operation
+        .as_ref()
+        .is_some_and(|o| o.request_id.is_some());
+    let known = answers || asked || fate::is_known_to_have_ended(view) || election.suffices();
+    let verdict = Verdict {
+        proof,
+        ..Verdict::default()
+    };
+    (!known && may_have_confirmed(view)).then(|| intent(view, reason, verdict, None))
 }
 
 /// The votes do not suffice: the recorded master's own return is the source of last resort. Where some position is known,
@@ -153,13 +173,27 @@ fn silent(view: &View, since: Timestamp, error: &str) -> Roles {
     without_proof(view, proof, witnesses, OperationReason::Unreachable)
 }
 
-/// Its pod is gone. Without enough votes its volume is awaited, and what stands on it.
+/// Its pod is gone. Without enough votes its volume is awaited, and what stands on it; but not if its process may have gone
+/// on, and somebody was there to confirm what it took: that may be missing in its file.
 fn gone(view: &View) -> Roles {
-    if !election::prospect(view).suffices() {
-        return operation::grant_again(view);
+    let prospect = election::prospect(view);
+    if !prospect.suffices() {
+        let ended = fate::is_known_to_have_ended(view) || !may_have_confirmed(view);
+        return if ended || !rules::holds(Rule::NoFileBesideAReplica) {
+            operation::grant_again(view)
+        } else {
+            Roles::waiting_for(prospect.hold_beside_a_file(view))
+        };
     }
     let (witnesses, _) = fate::witnesses(view);
     without_proof(view, Proof::PodGone, witnesses, OperationReason::PodGone)
+}
+
+/// Whether a replica that answers has kept its place in the stream, or follows somebody: then the master had one that may have
+/// confirmed writes, or stood beside another that did. After a restart of everybody nobody has.
+fn may_have_confirmed(view: &View) -> bool {
+    let kept = |f: &Facts| matches!(f.state(), RoleState::Attached { .. }) || lineage::position(view, f).is_some();
+    view.master().is_some() && view.others().filter_map(Member::facts).any(kept)
 }
 
 /// Records the intent, takes the votes, waits until the old master has fenced itself, and counts.
@@ -170,7 +204,11 @@ fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: Operat
     }
     let intended = view.authority.operation.as_ref().is_some_and(|o| o.to.is_empty());
     if !intended {
-        return Roles::steps(vec![intent(view, reason, witnesses, None)]);
+        let verdict = Verdict {
+            witnesses,
+            ..Verdict::default()
+        };
+        return Roles::steps(vec![intent(view, reason, verdict, None)]);
     }
     let detach = detach(view);
     if !detach.is_empty() {
@@ -262,7 +300,7 @@ fn cooling(view: &View) -> Option<(Timestamp, Timestamp)> {
 }
 
 /// Records that the master is to be replaced; who takes over is chosen later.
-pub(super) fn intent(view: &View, reason: OperationReason, witnesses: Witnesses, request_id: Option<&str>) -> Step {
+pub(super) fn intent(view: &View, reason: OperationReason, verdict: Verdict, request_id: Option<&str>) -> Step {
     let from = view.authority.master.as_ref().map(|m| m.name.clone());
     let authority = Authority {
         operation: Some(Operation {
@@ -273,10 +311,7 @@ pub(super) fn intent(view: &View, reason: OperationReason, witnesses: Witnesses,
             reason,
             request_id: request_id.map(str::to_owned),
             started_at: MicroTime(view.now),
-            verdict: Some(crate::api::status::Verdict {
-                witnesses,
-                ..Default::default()
-            }),
+            verdict: Some(verdict),
         }),
         failovers: report::so_far(view),
         ..view.authority.clone()

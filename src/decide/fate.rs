@@ -9,7 +9,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use super::lineage;
 use super::rules::{self, Rule};
 use super::view::View;
-use crate::api::status::{Proof, Witnesses};
+use crate::api::status::{OperationReason, Proof, Witnesses};
 use crate::build::conf;
 use crate::model::observed::Member;
 use crate::model::redis::{Facts, ProbeError, RoleState, Seen};
@@ -69,6 +69,11 @@ pub(super) fn of_master(view: &View) -> Fate {
     }
 }
 
+/// Whether the recorded master's process takes no writes any more, by proof.
+pub(super) fn has_master_ended(view: &View) -> bool {
+    matches!(of_master(view), Fate::Ended { .. })
+}
+
 /// The recorded pod answers without being an armed master: every process boots fenced, so this one is new, or it was
 /// demoted.
 fn of_answering(view: &View, facts: &Facts) -> Fate {
@@ -105,13 +110,19 @@ pub(super) fn has_ended(member: &Member) -> bool {
 }
 
 /// As [`death`]. Once the replicas of a silent master were detached to vote, no link is left that could tell a dead process
-/// from a firewall that refuses: then only the kubelet's word counts.
+/// from a firewall that refuses: then only the kubelet's word counts, or what was recorded before.
 fn death_of_master(view: &View, member: &Member) -> Option<Proof> {
-    let voting = view.authority.operation.as_ref().is_some_and(|o| o.to.is_empty());
+    let voting = view.authority.operation.as_ref().is_some_and(|o| o.to.is_empty()) && !is_known_to_have_ended(view);
     match death(member)? {
         Proof::ConnectionRefused if voting => has_ended(member).then_some(Proof::ContainerTerminated),
         proof => Some(proof),
     }
+}
+
+/// Whether status says that the recorded master's process was seen to end.
+pub(super) fn is_known_to_have_ended(view: &View) -> bool {
+    let intent = view.authority.operation.as_ref().filter(|o| o.to.is_empty());
+    intent.is_some_and(|o| o.reason == OperationReason::ProcessDied)
 }
 
 /// When a silent master counts as unreachable, if it is silent now: nothing else announces that moment.

@@ -91,6 +91,17 @@ pub enum Hold {
         /// Whose are missing, and why.
         missing: String,
     },
+    /// Votes are missing, and the master's file may lack what they would show: its process may have outlived its pod.
+    MayBeOutlived {
+        /// The master.
+        pod: String,
+        /// Votes that were read.
+        read: usize,
+        /// Votes that are needed.
+        needed: usize,
+        /// Whose are missing, and why.
+        missing: String,
+    },
     /// Too many pods may still be under the silent master.
     QuorumMissing {
         /// The master.
@@ -171,6 +182,7 @@ impl Hold {
             | Self::Empty { .. }
             | Self::DataLost { .. }
             | Self::MasterGone { .. }
+            | Self::MayBeOutlived { .. }
             | Self::TooFewPods { .. }
             | Self::NeverByPolicy { .. }
             | Self::OnlyUnelectable { .. }
@@ -246,6 +258,16 @@ impl fmt::Display for Hold {
             Self::PositionsMissing { read, needed, missing } => {
                 write!(f, "{read} of {needed} electors read; missing {missing}")
             }
+            Self::MayBeOutlived {
+                pod,
+                read,
+                needed,
+                missing,
+            } => write!(
+                f,
+                "the pod of master {pod} is gone, and nobody saw its process end: its file may lack what was confirmed since; \
+                 {read} of {needed} electors read; missing {missing}"
+            ),
             Self::QuorumMissing { pod, loose, min } => write!(
                 f,
                 "{pod} is silent, and {} may still replicate from it: fewer than {min} are allowed",

@@ -52,6 +52,13 @@ pub(super) fn place(histories: &[History], replid: &str, offset: u64) -> Option<
     })
 }
 
+/// The replication id that a server has of itself: a start from an append-only file makes a new one at random, which stays until
+/// a full resync is complete.
+pub(super) fn own_id(view: &View, facts: &Facts) -> Option<String> {
+    let is_of_the_set = view.authority.histories.iter().any(|h| h.replid == facts.replid);
+    (!is_of_the_set).then(|| facts.replid.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -76,6 +76,7 @@ pub(super) fn with_master(electors: &[Elector], master: &Identity) -> Vec<Electo
         uid: master.uid.clone(),
         volume: master.volume.clone(),
         learner: false,
+        entered_with: None,
     };
     let others = electors.iter().filter(|e| e.volume != master.volume).cloned();
     std::iter::once(entry).chain(others).collect()

@@ -29,6 +29,15 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
     if let Some(step) = electors(view, facts) {
         return Roles::steps(vec![step]);
     }
+    // Whoever is attached keeps the seat that it has: first it is seen whether it may enter again.
+    let looks = if enters_again(view) {
+        younger_looks(view, facts)
+    } else {
+        Vec::new()
+    };
+    if !looks.is_empty() {
+        return Roles::steps(looks);
+    }
     attach(view, master, facts)
 }
 
@@ -90,30 +99,29 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
     let mut list = before.clone();
     let mut why = Vec::new();
     for member in view.others().filter(|m| view.wanted(m)) {
-        let Some(identity) = member
-            .identity()
-            .filter(|_| member.facts().is_some_and(|f| f.loading.is_none()))
-        else {
+        let loaded = member.facts().filter(|f| f.loading.is_none());
+        let (Some(identity), Some(own)) = (member.identity(), loaded) else {
             continue;
         };
+        let enters_with = lineage::own_id(view, own);
         match list.iter_mut().find(|e| e.volume == identity.volume) {
             None if stays_out(view, member) => {}
-            None if rules::holds(Rule::EnterFirst) || member.facts().is_some_and(sync::linked) => {
+            None if rules::holds(Rule::EnterFirst) || sync::linked(own) => {
                 why.push(format!("{} enters", member.name));
-                list.push(learner(identity));
+                list.push(learner(identity, enters_with));
             }
             Some(entry) if entry.uid != identity.uid => {
                 why.push(format!("{} is a new process", member.name));
                 entry.uid = identity.uid;
             }
             // What stands in its file may lack confirmed writes: it leaves and enters again, as far as it may.
-            Some(entry) if !entry.learner && began_anew(view, member) && may_end(view, &before, entry, facts) => {
+            Some(entry) if is_due_again(view, entry, member) && may_end(view, &before, entry, facts) => {
                 why.push(format!("{} began anew", member.name));
-                entry.learner = true;
+                (entry.learner, entry.entered_with) = (true, enters_with);
             }
             Some(entry) if entry.learner && view.holds_everything(member, facts) => {
                 why.push(format!("{} holds everything", member.name));
-                entry.learner = false;
+                (entry.learner, entry.entered_with) = (false, None);
             }
             None | Some(_) => {}
         }
@@ -155,12 +163,13 @@ fn stays_out(view: &View, member: &Member) -> bool {
     view.is_fenced(&member.name) || divergence::held(view, member).is_some()
 }
 
-fn learner(identity: Identity) -> Elector {
+fn learner(identity: Identity, entered_with: Option<String>) -> Elector {
     Elector {
         name: identity.name,
         uid: identity.uid,
         volume: identity.volume,
         learner: true,
+        entered_with,
     }
 }
 
@@ -211,6 +220,18 @@ fn is_dead(view: &View, elector: &Elector) -> bool {
 fn began_anew(view: &View, member: &Member) -> bool {
     let fresh = |f: &Facts| f.state() == RoleState::Fenced && lineage::position(view, f).is_none();
     member.facts().is_some_and(|f| f.loading.is_none() && fresh(f))
+}
+
+/// Whether an elector began anew since it entered.
+fn is_due_again(view: &View, entry: &Elector, member: &Member) -> bool {
+    let id = member.facts().and_then(|own| lineage::own_id(view, own));
+    began_anew(view, member) && (!entry.learner || entry.entered_with != id)
+}
+
+fn enters_again(view: &View) -> bool {
+    let wanted = view.others().filter(|m| view.wanted(m) && !stays_out(view, m));
+    let entered = wanted.filter_map(|m| Some((view.elector(&m.identity()?)?, m)));
+    entered.into_iter().any(|(entry, m)| is_due_again(view, entry, m))
 }
 
 /// Attaches whoever hangs wrong to the parent it is to have: partial resyncs at once, full ones one by one.

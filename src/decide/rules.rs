@@ -11,6 +11,8 @@ pub(super) enum Rule {
     VoteIsADetach,
     /// Who was not seen to hold everything since it entered has no vote.
     LearnersDoNotVote,
+    /// ... but one with nothing, as long as the process that entered has completed no resync.
+    NothingSinceItEntered,
     /// Nobody whose position is below the largest one takes over.
     NobodyBelowTheLargest,
     /// Who receives a full resync, or did when it was cut off, has no position.
@@ -43,6 +45,8 @@ pub(super) enum Rule {
     FencesAreRemembered,
     /// A master's file is the source only if the votes do not suffice.
     VotesBeforeTheFile,
+    /// ... and none beside a replica that kept its place in the stream, if the process may have outlived its pod.
+    NoFileBesideAReplica,
     /// Nobody without data is granted the role of a set that had some.
     NobodyEmpty,
     /// Nobody without data wins the votes below where the set was seen to have some (its story is in `random`).

@@ -98,8 +98,11 @@ pub(super) fn worth(view: &View, member: &Member) -> (Option<Position>, Option<i
 pub(super) fn proceed(view: &View, member: &Member, facts: &Facts, proof: Proof, id: &str) -> Roles {
     let under_way = view.authority.operation.as_ref();
     if under_way.is_none_or(|o| o.request_id.as_deref() != Some(id)) {
-        let witnesses = fate::witnesses(view).0;
-        let intent = failover::intent(view, OperationReason::Requested, witnesses, Some(id));
+        let verdict = Verdict {
+            witnesses: fate::witnesses(view).0,
+            ..Verdict::default()
+        };
+        let intent = failover::intent(view, OperationReason::Requested, verdict, Some(id));
         return Roles::steps(vec![intent]);
     }
     let detach = failover::detach(view);

@@ -201,7 +201,7 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
     report.as_object_mut().unwrap().extend(fields);
     let status = json!({
         "observedGeneration": 1, "epoch": 1, "master": identity,
-        "electors": [Elector { name: "cache-0".into(), ..Elector::default() }],
+        "electors": [Elector { name: "cache-0".into(), entered_with: Some("a".into()), ..Elector::default() }],
         "quorum": {"wait": 1, "minReplicasToWrite": 1, "degraded": false},
         "histories": [History::default()],
         "operation": {"kind": "Grant", "from": "cache-1", "to": "cache-0", "epoch": 1, "reason": "Restarted",

@@ -33,6 +33,10 @@ pub struct Elector {
     /// True until it was seen to hold everything the master had when it was attached: it counts, but does not vote.
     #[serde(default)]
     pub learner: bool,
+    /// The replication id of its own that it had when it entered. As long as it reports this one, its first full resync is not
+    /// complete: it has confirmed nothing, and votes with nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entered_with: Option<String>,
 }
 
 /// The numbers in force for confirming and for taking writes.

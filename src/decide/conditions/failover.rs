@@ -48,7 +48,7 @@ fn reason(hold: &Hold) -> Option<Reason> {
     match hold {
         Hold::FenceWait { .. } => Some(Reason::FenceWait),
         Hold::CoolingDown { .. } => Some(Reason::CoolingDown),
-        Hold::PositionsMissing { .. } => Some(Reason::PositionsMissing),
+        Hold::PositionsMissing { .. } | Hold::MayBeOutlived { .. } => Some(Reason::PositionsMissing),
         Hold::QuorumMissing { .. } => Some(Reason::QuorumMissing),
         Hold::WitnessesDisagree { .. } => Some(Reason::WitnessesDisagree),
         Hold::LinkStillUp { .. } => Some(Reason::LinkStillUp),

@@ -80,6 +80,7 @@ fn trouble(view: &View, roll: &Roll) -> Option<(Reason, String)> {
             }
             Trouble::Unschedulable(words) => (Reason::Unschedulable, words),
             Trouble::ImagePull(words) => (Reason::ImagePullFailed, words),
+            Trouble::Terminated(_) if member.pod.as_ref()?.deleting => return None,
             Trouble::Terminated(words) => (Reason::PodNotReady, words),
             Trouble::Waiting(_) => return None,
         };

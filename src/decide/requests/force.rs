@@ -24,6 +24,7 @@ const NAME: &str = FORCE;
 fn yields(hold: &Hold) -> bool {
     match hold {
         Hold::PositionsMissing { .. }
+        | Hold::MayBeOutlived { .. }
         | Hold::QuorumMissing { .. }
         | Hold::NeverByPolicy { .. }
         | Hold::TooFewPods { .. }
@@ -70,7 +71,8 @@ fn target<'a>(view: &View<'a>, value: &str) -> Result<&'a Member, Answer> {
     let members = &view.observed.members;
     let member = members.iter().find(|m| m.name == pod);
     let member = member.ok_or_else(|| unfit(format!("no pod of this set is called {pod}")))?;
-    if view.authority.master.as_ref().is_some_and(|m| m.name == pod) {
+    let recorded = view.authority.master.as_ref().filter(|m| m.name == pod);
+    if recorded.is_some_and(|m| member.uid().is_none_or(|uid| uid == m.uid)) {
         return Err(unfit(format!(
             "{pod} is the recorded master: it has its role again when its data is there"
         )));

@@ -2,8 +2,9 @@
 //!
 //! It goes on to follow and to acknowledge under the name of its successor, until its link user is dropped.
 
+use super::fence::ask;
 use super::random::live;
-use super::story::{ends_well, kill, reach, seconds, story};
+use super::story::{ends_well, hold, kill, reach, seconds, story};
 use super::world::{Event, GHOSTS, Reach, World};
 
 /// The pod is deleted by force; its process still follows the master. The successor starts after so many seconds.
@@ -60,4 +61,80 @@ fn a_master_that_gets_its_role_back_has_no_replica_of_its_first_reign() {
     seconds(&mut world, 3);
     assert_eq!(world.master(), Some(0));
     ends_well(&mut world);
+}
+
+/// The master lives on without its pod, s-2 alone confirms a write of it and dies, s-1 has seen nothing of that.
+fn master_outlived() -> World {
+    let mut world = story(2);
+    live(
+        &mut world,
+        &[reach(0, Reach::Peers), Event::Slow { pod: 1, slow: true }],
+    );
+    let writes = vec![Event::WriteToAll; 4];
+    live(&mut world, &[vec![Event::ForceDelete { pod: 0 }], writes].concat());
+    assert!(world.confirmed.contains(&world.written), "nobody has confirmed it");
+    live(&mut world, &[kill(2, 1), reach(GHOSTS, Reach::Nobody)]);
+    assert!(world.redis(1).is_some_and(|r| !r.data.contains(&world.written)));
+    world
+}
+
+/// What the old process and s-2 confirmed is neither in the file that the new pod has nor on s-1.
+#[test]
+fn the_file_of_a_master_that_may_live_on_is_no_source_while_a_vote_is_known() {
+    let mut world = master_outlived();
+    seconds(&mut world, 30);
+    assert_eq!(world.status.epoch, Some(1), "{:?}", world.done);
+    let refusal = "the pod of master s-0 is gone, and nobody saw its process end";
+    assert!(hold(&world).starts_with(refusal), "{}", hold(&world));
+    ask(&mut world, "force-failover", "s-2@1");
+    seconds(&mut world, 10);
+    let held = world.redis(2).map(|r| r.data.clone()).unwrap();
+    assert!(
+        world.master() == Some(2) && held.contains(&world.written),
+        "{:?}",
+        world.done
+    );
+    ends_well(&mut world);
+}
+
+/// A person knows that nothing was written since, and takes the file.
+#[test]
+fn a_person_may_name_the_masters_own_file() {
+    let mut world = master_outlived();
+    seconds(&mut world, 3);
+    ask(&mut world, "force-failover", "s-0@1");
+    seconds(&mut world, 12);
+    assert_eq!(
+        (world.master(), world.status.epoch),
+        (Some(0), Some(2)),
+        "{:?}",
+        world.done
+    );
+    ends_well(&mut world);
+}
+
+/// Its container ended, and then its pod was deleted: nothing was confirmed that its file lacks.
+#[test]
+fn the_file_of_a_master_that_was_seen_to_end_is_a_source_whichever_operator_leads() {
+    for restarts in [false, true] {
+        let mut world = story(2);
+        live(
+            &mut world,
+            &[Event::Slow { pod: 1, slow: true }, kill(2, 60), kill(0, 60)],
+        );
+        seconds(&mut world, 2);
+        assert!(hold(&world).starts_with("1 of 2 electors read"), "{}", hold(&world));
+        if restarts {
+            world.restart_operator();
+        }
+        live(&mut world, &[Event::DeletePod { pod: 0 }]);
+        seconds(&mut world, 12);
+        assert_eq!(
+            (world.master(), world.status.epoch),
+            (Some(0), Some(2)),
+            "{:?}",
+            world.done
+        );
+        ends_well(&mut world);
+    }
 }

@@ -104,6 +104,14 @@ fn lets_go(world: &mut World) {
     if let Some(pod) = diverged {
         world.ask("discard", Some(pod));
     }
+    let told = world.status.conditions.iter().map(|c| c.message.as_str());
+    let outlived = |message: &&str| message.contains("nobody saw its process end");
+    let mut advice = told
+        .filter(outlived)
+        .filter_map(|m| m.split("annotate force-failover=").nth(1));
+    if let Some((named, _)) = advice.next().and_then(|m| m.split_once(' ')) {
+        world.requests.insert("force-failover".into(), named.to_owned());
+    }
 }
 
 fn run(world: World, seconds: &[Vec<Event>]) {

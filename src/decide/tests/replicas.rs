@@ -127,7 +127,7 @@ fn a_replica_that_cannot_attach_is_tried_again_after_5_seconds_and_keeps_nobody_
 #[test]
 fn a_replica_that_is_deleted_or_loads_is_not_attached() {
     check(
-        "set epoch=3 master=0; 0 armed=1 keys=5; 1 learner deleting keys=5; 2 attached",
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 entered deleting keys=5; 2 attached",
         &[],
         &[],
     );

@@ -272,7 +272,7 @@ fn a_restarted_replica_leaves_the_electors_and_enters_again_before_it_is_attache
     );
     let attach = &["attach s-1 to s-0 epoch=3"];
     check(
-        "set epoch=3 master=0; 0 armed=1 keys=5; 1 learner keys=5; 2 attached",
+        "set epoch=3 master=0; 0 armed=1 keys=5; 1 entered keys=5; 2 attached",
         attach,
         &[],
     );

@@ -121,7 +121,7 @@ fn a_restart_waits_for_a_pod_that_does_not_come_back_and_another_request_takes_i
         world.redis(2).is_none()
     };
     assert!((0..20).any(|_| away(&mut world)), "s-2 does not go");
-    seconds(&mut world, 1);
+    seconds(&mut world, 2);
     let pod = world.pod_mut(2).unwrap();
     (pod.starts_in, pod.trouble) = (None, Some(Trouble::Unschedulable("no node".into())));
     seconds(&mut world, 5);
@@ -294,7 +294,7 @@ fn a_pod_that_stands_still_stops_a_roll_after_a_minute() {
         world.redis(2).is_none()
     };
     assert!((0..20).any(|_| away(&mut world)), "s-2 does not go");
-    seconds(&mut world, 1);
+    seconds(&mut world, 2);
     world.pod_mut(2).unwrap().starts_in = None;
     seconds(&mut world, 30);
     reasons("for half a minute", &world, &["UpToDate=Rolling"]);

@@ -10,7 +10,7 @@ use super::world::Event;
 fn a_master_whose_pod_is_deleted_hands_over_without_a_loss() {
     let mut world = story(2);
     live(&mut world, &[Event::Write, Event::DeletePod { pod: 0 }]);
-    seconds(&mut world, 3);
+    seconds(&mut world, 2);
     done(
         &mut world,
         &[

@@ -71,7 +71,7 @@ pub fn world(text: &str) -> World {
         .map(|part| {
             let (ordinal, words) = part.split_once(' ').unwrap_or((part, ""));
             let known = "nopod noclaim fenced armed bare stray attached syncing linkdown loading keys same offset silent \
-                 rejected reset dead pending deleting age mark old newvolume newpod learner out aside version user notes";
+                 rejected reset dead pending deleting age mark old newvolume newpod learner entered out aside version user notes";
             (ordinal.parse().unwrap(), Words::of(words).only(known))
         })
         .collect();
@@ -83,6 +83,7 @@ pub fn world(text: &str) -> World {
         member(&mut world, *ordinal, words, master);
     }
     links(&mut world, &members, master);
+    entries(&mut world, &members);
     world.probe_all(&Default::default());
     for (ordinal, words) in &members {
         cut(&mut world, *ordinal, words);
@@ -138,6 +139,7 @@ fn status(world: &mut World, set: &Words, master: Option<usize>, members: &[(usi
                     uid,
                     volume,
                     learner: words.has("learner"),
+                    entered_with: None,
                 }
             })
             .collect();
@@ -239,6 +241,17 @@ fn member(world: &mut World, ordinal: usize, words: &Words, master: Option<usize
     redis.offset = words.number("offset").map_or(redis.offset, |offset| offset as u64);
     if let Some((major, minor)) = words.get("version").map(|v| v.split_once('.').unwrap()) {
         redis.version = (major.parse().unwrap(), minor.parse().unwrap());
+    }
+}
+
+/// With the id that it has now whoever is said to have entered did.
+fn entries(world: &mut World, members: &[(usize, Words)]) {
+    for (ordinal, _) in members.iter().filter(|(_, words)| words.has("entered")) {
+        let id = world.redis(*ordinal).map(|redis| redis.replid.clone());
+        let name = names::pod(SET, *ordinal as u32);
+        let mut electors = world.status.electors.iter_mut();
+        let elector = electors.find(|e| e.name == name).unwrap();
+        (elector.learner, elector.entered_with) = (true, id);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whose word counts in an election: positions that are none, and who is behind.
 
-use super::check::{reasons, settle, world as text};
+use super::check::{check, reasons, settle, world as text};
 use super::random::live;
 use super::story::{done, ends_well, hold, kill, reach, seconds, story};
 use super::world::redis::{Link, Role};
@@ -40,25 +40,71 @@ fn an_id_that_was_taken_on_before_the_data_is_no_position() {
     ends_well(&mut world);
 }
 
-/// A replica in its first full resync has no vote, and a file that lost its tail is no source while others have votes.
-#[test]
-fn a_learner_does_not_vote() {
+/// s-1 was started again and is in its first full resync since it entered.
+fn learning() -> World {
     let mut world = story(2);
-    live(
-        &mut world,
-        &[Event::Kill {
-            pod: 1,
-            tail: true,
-            back: 0,
-        }],
-    );
+    live(&mut world, &[kill(1, 0)]);
     while world.redis(1).is_none_or(|r| r.link().is_none()) {
         seconds(&mut world, 1);
     }
-    live(&mut world, &[kill(0, 1)]);
+    world
+}
+
+/// It has confirmed nothing since it entered, so what was confirmed is on s-2.
+#[test]
+fn a_learner_in_its_first_full_resync_votes_with_nothing_whichever_operator_leads() {
+    for restarts in [false, true] {
+        let mut world = learning();
+        if restarts {
+            world.restart_operator();
+        }
+        live(&mut world, &[kill(0, 60)]);
+        seconds(&mut world, 2);
+        assert_eq!(world.master(), Some(2), "{}; {:?}", hold(&world), world.done);
+        ends_well(&mut world);
+    }
+}
+
+/// While it loads the master's RDB it can not be detached: that counts only once the master is known to have ended.
+#[test]
+fn a_learner_that_loads_votes_with_nothing_if_the_master_has_ended() {
+    let set =
+        |master, learner| format!("set epoch=3 master=0 had=5; 0 {master} keys=5; 1 {learner}; 2 fenced same keys=5");
+    let takes_over =
+        &["record s-2 takes over (ProcessDied, ConnectionRefused), it is not known how many bytes are lost"];
+    check(&set("dead", "entered syncing loading"), takes_over, &[]);
+    check(
+        &set("nopod", "entered syncing loading"),
+        &[],
+        &["FailoverBlocked=PositionsMissing"],
+    );
+    // Of one that entered with another id, or that is no learner, nobody knows what it confirmed.
+    let intent = &["record s-0 is to be replaced (ProcessDied); its replicas vote"];
+    check(
+        &set("dead", "learner syncing loading"),
+        intent,
+        &["FailoverBlocked=PositionsMissing"],
+    );
+    check(&set("dead", "keys=5"), intent, &["FailoverBlocked=PositionsMissing"]);
+}
+
+/// Nobody sees that its resync is complete, it alone confirms a write and is started again: then it has an id of its own again,
+/// but not the one with which it entered. The file of s-0 is no source while s-2 might hold what it lacks.
+#[test]
+fn a_learner_that_was_started_again_does_not_vote() {
+    let mut world = learning();
+    live(&mut world, &[reach(1, Reach::Peers)]);
+    seconds(&mut world, 4);
+    live(&mut world, &[reach(2, Reach::Operator), Event::Write]);
+    seconds(&mut world, 1);
+    assert!(world.confirmed.contains(&world.written));
+    live(
+        &mut world,
+        &[reach(1, Reach::All), reach(2, Reach::All), kill(1, 0), kill(0, 3)],
+    );
+    seconds(&mut world, 3);
     assert!(hold(&world).starts_with("1 of 2 electors read"), "{}", hold(&world));
     world.done.clear();
-    // s-2 might hold what the file of s-0 lacks, but who else knows.
     seconds(&mut world, 6);
     done(&mut world, &[]);
     seconds(&mut world, 10);

@@ -22,7 +22,7 @@ use crate::api::RedisReplicaSetSpec;
 use crate::api::status::RedisReplicaSetStatus;
 use crate::model::cluster::Cluster;
 use crate::model::observed::{AppSecret, Credentials, Draining, InternalSecret, Live, ObjectId, Trouble};
-use crate::model::redis::Seen;
+use crate::model::redis::{Facts, RoleState, Seen};
 use crate::model::secret::Secret;
 use crate::model::timeline::Timeline;
 
@@ -64,11 +64,10 @@ pub struct World {
     pub ends: BTreeMap<u32, u64>,
     /// Writes that were confirmed by as many replicas as `status.quorum.wait` asked for.
     pub confirmed: BTreeSet<u32>,
-    /// Whether a process lost what its file had not flushed, or a volume was lost: then a start from a file may lack
-    /// confirmed writes.
-    pub files_lost: bool,
-    /// Whether a master was ever named by force without proof that the one before is dead.
-    pub forced: bool,
+    /// Former masters, by UID, in whose place a person named another without proof that they are dead.
+    pub disowned: BTreeSet<String>,
+    /// The process that was to take over when the master changed last: its data was judged then.
+    pub chosen: Option<String>,
     /// What the operator's process remembers of times.
     pub timeline: Timeline,
     /// When the node proxies last had something to do.
@@ -106,6 +105,10 @@ pub struct Claim {
     pub synced: usize,
     /// How many were written by the end of the last second.
     pub written: usize,
+    /// Writes at its end that a kill took away, and that did not come back.
+    pub lost: BTreeSet<u32>,
+    /// A process lives on that had it as its file, and writes to it no more.
+    pub outlived: bool,
 }
 
 /// A pod, and the process in it if it runs.
@@ -190,8 +193,8 @@ impl World {
             written: 0,
             ends: BTreeMap::new(),
             confirmed: BTreeSet::new(),
-            files_lost: false,
-            forced: false,
+            disowned: BTreeSet::new(),
+            chosen: None,
             timeline: Timeline::default(),
             rerouted: None,
             unpullable: BTreeSet::new(),
@@ -271,7 +274,21 @@ impl World {
     /// force.
     pub fn is_disowned(&self, at: usize, pod: &Pod) -> bool {
         let pending = self.status.pending_fences.iter().any(|f| f.uid == pod.uid);
-        self.forced && (pending || at >= GHOSTS)
+        self.disowned.contains(&pod.uid) && (pending || at >= GHOSTS)
+    }
+
+    /// Whether the recorded master's file may lack a confirmed write: its tail was lost with it; or its process outlived its pod,
+    /// and nobody who answers follows somebody or has kept a place in the stream.
+    pub fn may_lack(&self, write: u32) -> bool {
+        let Some(master) = self.master() else { return false };
+        let Some(file) = &self.slots[master].claim else {
+            return false;
+        };
+        let known = |f: &Facts| f.offset > 1 && self.status.histories.iter().any(|h| h.replid == f.replid);
+        let kept = |f: &Facts| matches!(f.state(), RoleState::Attached { .. }) || known(f);
+        let others = (0..self.slots.len().min(GHOSTS)).filter(|o| *o != master);
+        let mut seen = others.filter_map(|o| self.pod(o)?.seen.facts());
+        file.lost.contains(&write) || file.outlived && !seen.any(|f| kept(f))
     }
 
     /// What the operator's own Secret holds once it was made.

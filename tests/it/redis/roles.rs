@@ -206,6 +206,40 @@ async fn a_fenced_replica_lets_go_and_serves_nobody() {
     }
 }
 
+/// A learner is known by this: whoever still has the id that it began with has completed no full resync.
+#[tokio::test]
+async fn a_server_keeps_the_id_it_began_with_until_a_full_resync_is_complete() {
+    for binary in binaries() {
+        let parent = Server::start_with(&binary, "orders-0", "rdb-key-save-delay 20000");
+        let child = Server::start(&binary, "orders-1");
+        let (up, down) = (master(&parent).await, child.operator().await);
+        for key in 0..100 {
+            let words = ["SET", &format!("key-{key}"), &"value".repeat(1000)];
+            parent.app::<()>(&words).await.unwrap();
+        }
+        let own = down.look().await.unwrap().replid;
+        roles::mint_link(&up, "orders-1", &secret("child")).await.unwrap();
+        attach(&down, &parent, "orders-1", &secret("child")).await;
+        let syncing = until("a full resync has begun", async || {
+            let facts = down.look().await.ok()?;
+            facts.replica_link().is_some_and(|link| link.syncing).then_some(facts)
+        })
+        .await;
+        assert_eq!(syncing.replid, own);
+        // What is cut off in the middle is not complete.
+        roles::revoke_link(&up, "orders-1").await.unwrap();
+        assert_eq!(link_down(&down).await.replid, own);
+        parent
+            .tester::<()>(&["CONFIG", "SET", "rdb-key-save-delay", "0"])
+            .await
+            .unwrap();
+        roles::mint_link(&up, "orders-1", &secret("child")).await.unwrap();
+        link_up(&down).await;
+        let facts = caught_up(&down, &up).await;
+        assert_eq!((facts.replid, facts.keys), (up.look().await.unwrap().replid, 100));
+    }
+}
+
 #[tokio::test]
 async fn a_revoked_link_is_cut_and_resumes_partially_when_minted_again() {
     for binary in binaries() {

@@ -274,8 +274,8 @@ impl State {
             .filter(|r| dumps && !r.flushed)
             .map(|r| (r.line, r.offset));
         if tail && pod.disk != 0 {
-            pod.disk ^= 1 << pod.disk.ilog2();
-            self.files_lost = true;
+            let last = 1 << pod.disk.ilog2();
+            (pod.disk, pod.lost) = (pod.disk ^ last, pod.lost | last);
         }
     }
 
@@ -299,6 +299,7 @@ impl State {
         };
         self.pods[at] = Pod {
             disk: if volume { 0 } else { old.disk },
+            lost: if volume { 0 } else { old.lost },
             runs: old.runs,
             watch: Watch {
                 asked: true,

@@ -122,6 +122,15 @@ fn nothing_is_broken_by_more_faults() {
             }),
         ),
         (
+            "a deletion by force of a pod that lives, and a crash",
+            three(Left {
+                mutes: 1,
+                forced: 1,
+                crashes: 1,
+                ..NONE
+            }),
+        ),
+        (
             "a lost volume and a crash",
             three(Left {
                 volumes: 1,

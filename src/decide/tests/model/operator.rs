@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::sight::{self, NOW};
-use super::state::{Act, Broken, Link, Member, PODS, Pod, Process, Redis, Role, State, Status, Uid, Watch};
+use super::state::{Act, Broken, Link, PODS, Pod, Process, Redis, Role, Seat, State, Status, Uid, Watch};
 use crate::api::status::{OperationKind, OperationReason};
 use crate::decide::rules::Rule;
 use crate::decide::tests::rules;
@@ -154,33 +154,41 @@ impl State {
         }
         self.judge(new, by);
         let needed = needed(self.status.electors.len(), self.status.wait.into());
-        let last_resort = self.files_lost && self.votes() < needed;
+        let last_resort = self.votes() < needed;
         let rises = new.epoch > self.status.epoch;
         let old = std::mem::replace(&mut self.status, new.clone());
         self.status.had_keys = old.had_keys;
         if let Some(late) = &mut self.late {
             late.newest = false;
         }
-        // A file that lost its tail is the source of last resort.
+        // A file is the source of last resort, and may lack what it lost itself.
         let granted = self.status.operation.as_ref().is_some_and(|o| !o.kind.is_handover()) && rises;
         if granted && last_resort {
-            let held = self.master().and_then(|p| p.redis.as_ref()).map(|r| r.data);
-            self.confirmed &= held.unwrap_or(self.confirmed);
+            let pod = self.master().and_then(|p| Some((p.redis.as_ref()?.data, p.lost)));
+            self.confirmed &= pod.map_or(self.confirmed, |(held, lost)| held | !lost);
         }
     }
 
     /// Votes that could be taken now.
     fn votes(&self) -> usize {
-        let votes = |(member, learner): &&(Member, bool)| {
-            let pod = self
-                .pods
-                .iter()
-                .find(|p| p.volume == member.volume && p.uid.name == member.uid.name);
-            let redis = pod.filter(|p| p.answers()).and_then(|p| p.redis.as_ref());
-            let known = |r: &Redis| !r.flushed && self.status.histories.iter().any(|(line, ..)| *line == r.line);
-            !learner && redis.is_some_and(|r| known(r) && !r.is_armed())
+        let redis = |seat: &Seat| {
+            let member = seat.member;
+            let of_volume = |p: &&Pod| p.volume == member.volume && p.uid.name == member.uid.name;
+            let pod = self.pods.iter().find(of_volume).filter(|p| p.answers())?;
+            pod.redis.as_ref().filter(|r| !r.is_armed())
         };
-        self.status.electors.iter().filter(votes).count()
+        let known = |r: &Redis| !r.flushed && self.status.histories.iter().any(|(line, ..)| *line == r.line);
+        let seats = || {
+            self.status
+                .electors
+                .iter()
+                .filter_map(|seat| Some((seat, redis(seat)?)))
+        };
+        let positions = seats().filter(|(seat, r)| !seat.learner && known(r)).count();
+        let nothing = seats()
+            .filter(|(seat, r)| seat.learner && seat.entered_with == Some(r.line))
+            .count();
+        if positions == 0 { 0 } else { positions + nothing }
     }
 
     /// What only the change shows.

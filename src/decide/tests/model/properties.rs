@@ -68,7 +68,7 @@ pub fn properties() -> Vec<Property<Setting>> {
         }),
         Property::sometimes("min falls", |_, s: &State| s.status.degraded),
         Property::sometimes("an elector learns", |_, s: &State| {
-            s.status.electors.iter().any(|(_, learner)| *learner)
+            s.status.electors.iter().any(|seat| seat.learner)
         }),
         Property::sometimes("an elector leaves", |_, s: &State| {
             s.status.electors.len() < s.pods.len()

@@ -170,6 +170,7 @@ impl State {
             redis.data |= write;
             redis.offset += 1;
             pod.disk = redis.data;
+            pod.lost &= !pod.disk;
         }
     }
 
@@ -204,6 +205,7 @@ impl State {
             redis.data |= missing & missing.wrapping_neg();
             redis.offset += 1;
             pod.disk = redis.data;
+            pod.lost &= !pod.disk;
         }
     }
 
@@ -220,7 +222,7 @@ impl State {
         if let Some(redis) = &mut pod.redis {
             (redis.line, redis.before, redis.offset, redis.data) = (line, None, offset, data);
             redis.flushed = false;
-            pod.disk = data;
+            (pod.disk, pod.lost) = (data, pod.lost & !data);
         }
         self.set_link(at, Link::Up(Age::Now));
     }

@@ -7,7 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::state::{Act, Age, Line, Link, Look, Member, Operation, Pod, Process, Reach, Role, State, Status, Uid};
+use super::state::{
+    Act, Age, Line, Link, Look, Member, Operation, Pod, Process, Reach, Role, Seat, State, Status, Uid,
+};
 use crate::api::RedisReplicaSetSpec;
 use crate::api::status::{
     Elector, HighWaterMark, History, Identity, Operation as Recorded, PendingFence, Quorum, RedisReplicaSetStatus,
@@ -264,13 +266,14 @@ fn facts(name: u8, look: Look, at: Timestamp) -> Facts {
 
 fn status(state: &State) -> RedisReplicaSetStatus {
     let status = &state.status;
-    let elector = |(member, learner): &(Member, bool)| {
-        let Identity { name, uid, volume } = identity(*member);
+    let elector = |seat: &Seat| {
+        let Identity { name, uid, volume } = identity(seat.member);
         Elector {
             name,
             uid,
             volume,
-            learner: *learner,
+            learner: seat.learner,
+            entered_with: seat.entered_with.map(replid),
         }
     };
     let history = |(line, began, epoch): &(Line, u8, u8)| History {
@@ -345,7 +348,11 @@ fn recorded(authority: &Authority) -> Status {
     let mut electors: Vec<_> = authority
         .electors
         .iter()
-        .map(|e| (read_member(&e.uid, &e.volume), e.learner))
+        .map(|e| Seat {
+            member: read_member(&e.uid, &e.volume),
+            learner: e.learner,
+            entered_with: e.entered_with.as_deref().map(read_line),
+        })
         .collect();
     electors.sort_unstable();
     let master = authority.master.as_ref().unwrap();

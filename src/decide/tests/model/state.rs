@@ -107,6 +107,8 @@ pub struct Pod {
     pub volume: u8,
     /// What the volume has.
     pub disk: Log,
+    /// What the volume lost at its end, and did not get back.
+    pub lost: Log,
     /// What an RDB would give back of its place in the stream.
     pub dump: Option<(Line, u8)>,
     pub redis: Option<Redis>,
@@ -154,7 +156,7 @@ pub struct Look {
 pub struct Status {
     pub epoch: u8,
     pub master: Member,
-    pub electors: Vec<(Member, bool)>,
+    pub electors: Vec<Seat>,
     pub wait: u8,
     pub min: u8,
     pub degraded: bool,
@@ -171,6 +173,24 @@ pub struct Status {
 pub struct Member {
     pub uid: Uid,
     pub volume: u8,
+}
+
+/// An elector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Seat {
+    pub member: Member,
+    pub learner: bool,
+    pub entered_with: Option<Line>,
+}
+
+impl Seat {
+    pub const fn voter(member: Member) -> Self {
+        Self {
+            member,
+            learner: false,
+            entered_with: None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -286,8 +306,6 @@ pub struct State {
     pub written: u8,
     /// Writes that were confirmed by `status.wait` replicas.
     pub confirmed: Log,
-    /// A file lost what was confirmed: then a start from it may lack it.
-    pub files_lost: bool,
     pub left: Left,
     pub broken: Option<Broken>,
 }
@@ -331,7 +349,7 @@ impl State {
         let status = Status {
             epoch: 1,
             master: member(0),
-            electors: (0..pods).map(|name| (member(name), false)).collect(),
+            electors: (0..pods).map(|name| Seat::voter(member(name))).collect(),
             wait: u8::try_from(crate::decide::wait_target(pods.into())).unwrap(),
             min,
             degraded: false,
@@ -359,7 +377,6 @@ impl State {
             late: None,
             written: 0,
             confirmed: 0,
-            files_lost: false,
             left,
             broken: None,
         }
@@ -412,6 +429,7 @@ impl Pod {
             uid,
             volume,
             disk: 0,
+            lost: 0,
             dump: None,
             redis: None,
             runs: 0,

@@ -38,7 +38,7 @@ fn record(old: &Status, new: &Status) -> String {
     let list: Vec<_> = new
         .electors
         .iter()
-        .map(|(m, l)| format!("{}{}", m.uid.name, if *l { "?" } else { "" }))
+        .map(|seat| format!("{}{}", seat.member.uid.name, if seat.learner { "?" } else { "" }))
         .collect();
     note(old.epoch != new.epoch, format!("epoch {}", new.epoch));
     note(old.master != new.master, format!("master {}", new.master.uid.name));

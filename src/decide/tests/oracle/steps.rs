@@ -127,7 +127,7 @@ fn handed_over(world: &World, new: &Authority, why: &str) {
         return;
     };
     if is_named(under_way) {
-        return;
+        return by_a_person(world, under_way, redis);
     }
     let ordinal = names::ordinal(SET, &under_way.to).unwrap() as usize;
     assert!(
@@ -146,18 +146,45 @@ fn handed_over(world: &World, new: &Authority, why: &str) {
     }
 }
 
-/// A start from a file may lack writes only if a file was lost.
-fn granted(world: &World, new: &Authority) {
-    if new.operation.as_ref().is_some_and(is_named) {
-        return;
+/// Who takes over was named by a person who asked for just that: the pod, in the epoch that is replaced. Nobody answers for an
+/// empty one by force.
+fn by_a_person(world: &World, under_way: &Operation, winner: &Redis) {
+    let (name, value) = under_way
+        .request_id
+        .as_deref()
+        .and_then(|id| id.split_once('='))
+        .unwrap();
+    let rows = world.status.requests.iter().filter(|r| r.name == name);
+    let asked = rows
+        .map(|r| &r.value)
+        .chain(world.requests.get(name))
+        .any(|known| known == value);
+    assert!(asked, "nobody asked for {name}={value}");
+    if name == "force-failover" {
+        let named = format!("{}@{}", under_way.to, world.status.epoch.unwrap_or(0));
+        assert_eq!(value, named, "S4: another takes over than was named");
+        let had = world.status.high_water_mark.as_ref().is_some_and(|m| m.keys > 0);
+        assert!(
+            !had || !winner.data.is_empty(),
+            "S4: {} takes over empty by force",
+            under_way.to
+        );
     }
+}
+
+/// A start from a file may lack confirmed writes only if just that file lost them.
+fn granted(world: &World, new: &Authority) {
     let Some(redis) = world.master().and_then(|o| world.redis(o)).filter(|r| r.loading == 0) else {
         return;
     };
-    let lost = world.confirmed.iter().any(|w| !redis.data.contains(w));
+    if let Some(under_way) = new.operation.as_ref().filter(|o| is_named(o)) {
+        return by_a_person(world, under_way, redis);
+    }
+    let missing = world.confirmed.iter().filter(|w| !redis.data.contains(w));
+    let lost: Vec<_> = missing.filter(|w| !world.may_lack(**w)).collect();
     assert!(
-        !lost || world.files_lost,
-        "S9: the master is granted its role again without confirmed writes"
+        lost.is_empty(),
+        "S9: the master is granted its role again without {lost:?}, which its file did not lose"
     );
 }
 
@@ -241,7 +268,7 @@ fn promotion(world: &World, to: &Target, step: &Step) {
         return;
     };
     assert!(
-        is_chosen(world) || !redis.data.is_empty() || !had_data(world, ordinal),
+        is_chosen(world, redis) || !redis.data.is_empty() || !had_data(world, ordinal),
         "S4: {} is empty, and the set had data",
         to.name
     );
@@ -265,10 +292,11 @@ fn promotion(world: &World, to: &Target, step: &Step) {
     }
 }
 
-/// Whether the recorded master took over just now: it was judged when it was chosen, and what a former master brings back
-/// later was lost by then.
-fn is_chosen(world: &World) -> bool {
-    world.status.operation.as_ref().is_some_and(|o| o.kind.is_handover())
+/// Whether this process took over just now: it was judged when it was chosen, and what a former master brings back later was
+/// lost by then. Another process in its place has what its file has, for which only a person answers.
+fn is_chosen(world: &World, redis: &Redis) -> bool {
+    let under_way = world.status.operation.as_ref().filter(|o| o.kind.is_handover());
+    under_way.is_some_and(|o| is_named(o) || world.chosen.as_ref() == Some(&redis.run_id))
 }
 
 /// Whether the operator can know that the set had data: by the mark, or by a replica that holds more of the recorded
@@ -302,7 +330,8 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
     let at = |to: &Target| world.redis(names::ordinal(SET, &to.name).unwrap() as usize);
     if let (Some(from), Some(to)) = (at(parent), at(child)) {
         assert_eq!(from.role, Role::Master, "attached to a pod that is no master");
-        let wiped = from.data.is_empty() && !to.data.is_empty() && !is_chosen(world) && had_data(world, usize::MAX);
+        let wiped =
+            from.data.is_empty() && !to.data.is_empty() && !is_chosen(world, from) && had_data(world, usize::MAX);
         assert!(!wiped, "S5: {} would be wiped by an empty master", child.name);
     }
 }

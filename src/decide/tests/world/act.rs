@@ -1,5 +1,7 @@
 //! Steps, done as the real acts do them: to exactly the process that was seen, and not at all if it is another one now.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::redis::Redis;
@@ -107,7 +109,9 @@ impl World {
             fenced,
             failovers,
         } = authority.clone();
-        let granted = operation.as_ref().is_some_and(|o| !o.kind.is_handover()) && Some(epoch) > self.status.epoch;
+        let rises = Some(epoch) > self.status.epoch;
+        let lacking: BTreeSet<_> = self.confirmed.iter().copied().filter(|w| self.may_lack(*w)).collect();
+        let before = self.status.master.as_ref().map(|m| m.uid.clone());
         let status = &mut self.status;
         (status.epoch, status.master, status.electors) = (Some(epoch), master, electors);
         (status.quorum, status.histories, status.operation) = (quorum, histories, operation);
@@ -120,13 +124,27 @@ impl World {
             .as_ref()
             .filter(|o| named(o) && o.kind == OperationKind::Failover);
         let unproven = |o: &Operation| o.verdict.as_ref().is_some_and(|v| v.proof == Proof::None);
-        let answered_for = by_a_person.is_some() || granted && self.files_lost;
-        self.forced |= by_a_person.is_some_and(unproven);
-        // A file that lost its tail is the source of last resort.
-        let data = self.master().and_then(|o| self.redis(o)).map(|r| r.data.clone());
-        if let Some(data) = data.filter(|_| answered_for) {
-            self.confirmed.retain(|write| data.contains(write));
-        }
+        let by_a_person = by_a_person.map(unproven);
+        self.disowned.extend(before.filter(|_| by_a_person == Some(true)));
+        let Some(master) = self.master().filter(|_| rises) else {
+            return;
+        };
+        let Some(redis) = self.redis(master) else { return };
+        let (data, run_id) = (redis.data.clone(), redis.run_id.clone());
+        // A file is the source of last resort, and may lack what it lost.
+        let answered_for = |write: &u32| by_a_person.is_some() || lacking.contains(write);
+        self.confirmed
+            .retain(|write| data.contains(write) || !answered_for(write));
+        self.chosen = self
+            .status
+            .operation
+            .as_ref()
+            .filter(|o| o.kind.is_handover())
+            .map(|_| run_id);
+        self.slots[master]
+            .claim
+            .iter_mut()
+            .for_each(|claim| claim.outlived = false);
     }
 
     /// The observed fields as server-side apply leaves them; fields of the authority are not touched.

@@ -70,11 +70,10 @@ impl World {
             Event::DeletePod { pod } => self.delete_pod(pod),
             Event::LoseVolume { pod } => {
                 // The process may live on an unreachable node; then the volume does too.
-                if self.pod(pod).is_none_or(Pod::peers_reach) {
-                    self.files_lost = true;
-                    if let Some(slot) = self.slots.get_mut(pod) {
-                        (slot.claim, slot.pod) = (None, None);
-                    }
+                if self.pod(pod).is_none_or(Pod::peers_reach)
+                    && let Some(slot) = self.slots.get_mut(pod)
+                {
+                    (slot.claim, slot.pod) = (None, None);
                 }
             }
             Event::Reach { pod, reach } => {
@@ -171,6 +170,10 @@ impl World {
         }
         let mut ghost = self.slots[ordinal].pod.take();
         ghost.iter_mut().for_each(|pod| pod.starts_in = None);
+        self.slots[ordinal]
+            .claim
+            .iter_mut()
+            .for_each(|claim| claim.outlived = true);
         let free = (GHOSTS..).find(|at| self.pod(*at).is_none());
         if let Some(at) = free {
             self.slot(at).pod = ghost;

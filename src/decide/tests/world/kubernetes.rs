@@ -1,5 +1,7 @@
 //! What Kubernetes does by itself within a tick: the StatefulSet's pods, their containers, the VIP's EndpointSlices.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use super::redis::Redis;
@@ -30,6 +32,11 @@ impl World {
             let slot = self.slot(ordinal);
             match &mut slot.pod {
                 Some(pod) if pod.deleting && pod.grace > 0 && pod.redis.is_some() => pod.grace -= 1,
+                // The kubelet says that the process ended before it says that the pod is gone.
+                Some(pod) if pod.deleting && pod.redis.is_some() => {
+                    (pod.redis, pod.started) = (None, None);
+                    pod.trouble = Some(Trouble::Terminated("exit code 0: Completed".into()));
+                }
                 Some(pod) if pod.deleting => slot.pod = None,
                 Some(pod) if ordinal >= wanted => pod.deleting = true,
                 Some(_) => {}
@@ -63,6 +70,8 @@ impl World {
             disk: Vec::new(),
             synced: 0,
             written: 0,
+            lost: BTreeSet::new(),
+            outlived: false,
         })
     }
 
@@ -115,8 +124,7 @@ impl World {
         (pod.redis, pod.started) = (None, None);
         pod.trouble = Some(Trouble::Terminated("exit code 137: Error".into()));
         if let Some(claim) = slot.claim.as_mut().filter(|c| tail && c.synced < c.disk.len()) {
-            claim.disk.truncate(claim.synced);
-            self.files_lost = true;
+            claim.lost.extend(claim.disk.split_off(claim.synced));
         }
     }
 

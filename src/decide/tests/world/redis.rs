@@ -231,6 +231,7 @@ impl World {
                 claim.disk.clone_from(&redis.data);
                 claim.synced = claim.written.min(claim.disk.len());
                 claim.written = claim.disk.len();
+                claim.lost.retain(|write| !redis.data.contains(write));
             }
         }
     }
