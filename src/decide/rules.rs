@@ -43,6 +43,8 @@ pub(super) enum Rule {
     FencesAreRemembered,
     /// A master's file is the source only if the votes do not suffice.
     VotesBeforeTheFile,
+    /// A master's return is awaited only if its file was seen to have everything.
+    OnlyACompleteFile,
     /// Nobody without data is granted the role of a set that had some.
     NobodyEmpty,
     /// Nobody without data wins the votes below where the set was seen to have some (its story is in `random`).

@@ -84,6 +84,7 @@ fn is_about_silence(hold: &Hold) -> bool {
         | Hold::Empty { .. }
         | Hold::DataLost { .. }
         | Hold::MasterGone { .. }
+        | Hold::AwaitingReturn { .. }
         | Hold::PositionsMissing { .. }
         | Hold::NoCandidate(_)
         | Hold::BestNotEligible { .. }

@@ -62,6 +62,8 @@ pub struct World {
     pub written: u32,
     /// Where in the stream each write ends.
     pub ends: BTreeMap<u32, u64>,
+    /// Writes that masters by status answered, but for those that were lost when another one took over.
+    pub kept: BTreeSet<u32>,
     /// Writes that were confirmed by as many replicas as `status.quorum.wait` asked for.
     pub confirmed: BTreeSet<u32>,
     /// Whether a process lost what its file had not flushed, or a volume was lost: then a start from a file may lack
@@ -189,6 +191,7 @@ impl World {
             lean: false,
             written: 0,
             ends: BTreeMap::new(),
+            kept: BTreeSet::new(),
             confirmed: BTreeSet::new(),
             files_lost: false,
             forced: false,

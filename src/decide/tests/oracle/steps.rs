@@ -154,6 +154,13 @@ fn granted(world: &World, new: &Authority) {
     let Some(redis) = world.master().and_then(|o| world.redis(o)).filter(|r| r.loading == 0) else {
         return;
     };
+    // A master that was awaited has everything, also what no replica had.
+    let awaited = new.operation.as_ref().is_some_and(|o| o.verdict.is_some());
+    let lacks = world.kept.iter().any(|w| !redis.data.contains(w));
+    assert!(
+        !awaited || !lacks,
+        "an awaited master comes back without answered writes"
+    );
     let lost = world.confirmed.iter().any(|w| !redis.data.contains(w));
     assert!(
         !lost || world.files_lost,

@@ -107,7 +107,8 @@ impl World {
             fenced,
             failovers,
         } = authority.clone();
-        let granted = operation.as_ref().is_some_and(|o| !o.kind.is_handover()) && Some(epoch) > self.status.epoch;
+        let rises = Some(epoch) > self.status.epoch;
+        let granted = operation.as_ref().is_some_and(|o| !o.kind.is_handover()) && rises;
         let status = &mut self.status;
         (status.epoch, status.master, status.electors) = (Some(epoch), master, electors);
         (status.quorum, status.histories, status.operation) = (quorum, histories, operation);
@@ -124,6 +125,9 @@ impl World {
         self.forced |= by_a_person.is_some_and(unproven);
         // A file that lost its tail is the source of last resort.
         let data = self.master().and_then(|o| self.redis(o)).map(|r| r.data.clone());
+        if let Some(data) = &data {
+            self.kept.retain(|write| !rises || data.contains(write));
+        }
         if let Some(data) = data.filter(|_| answered_for) {
             self.confirmed.retain(|write| data.contains(write));
         }
