@@ -100,6 +100,8 @@ words! {
         Possible = "Possible",
         /// The silent master may take writes until it has fenced itself.
         FenceWait = "FenceWait",
+        /// The dead master is awaited with its append-only file.
+        AwaitingReturn = "AwaitingReturn",
         /// After a failover a further one needs proof of death for a while.
         CoolingDown = "CoolingDown",
         /// Too few electors are known to hold what was confirmed.
@@ -292,6 +294,7 @@ impl ConditionType {
             Self::FailoverBlocked => &[
                 Possible,
                 FenceWait,
+                AwaitingReturn,
                 CoolingDown,
                 PositionsMissing,
                 QuorumMissing,

@@ -278,6 +278,22 @@ fn failover() -> Vec<Placed> {
             ("0s", "1h"),
             "failover.cooldown must be at most 1h",
         ),
+        between(
+            &["spec.failover.awaitReturn"],
+            ("0s", "10m"),
+            "failover.awaitReturn must be at most 10m",
+        ),
+        about(
+            rule(
+                &["spec"],
+                format!(
+                    "!self.failover.awaitReturn.matches('{form}') || duration(self.failover.awaitReturn) == duration('0s') \
+                     || self.persistence.appendFsync == 'always'"
+                ),
+                "failover.awaitReturn needs persistence.appendFsync: always",
+            ),
+            ".failover.awaitReturn",
+        ),
         rule(
             &["spec.failover.priorities[]"],
             "has(self.zone) != has(self.node)",

@@ -293,6 +293,11 @@ pub struct Failover {
     /// time.
     pub cooldown: Period,
 
+    /// How long a master whose process died is awaited with its append-only file before a replica takes over, from 0s to
+    /// 10m, so that no acknowledged write is lost: a replica may lack the last ones. Needs persistence.appendFsync always.
+    /// Its return costs a full resync of every replica. May change at any time.
+    pub await_return: Period,
+
     /// Where the master should be, at most 16 rules of which the first that names a pod's zone or node counts; a pod that
     /// none names has 100. Among pods that hold the same data, the lowest priority becomes master; 0 never does. No
     /// change of it moves the master. May change at any time.
@@ -309,6 +314,7 @@ impl Default for Failover {
             self_fence_after: Period::seconds(2),
             on_divergence: OnDivergence::default(),
             cooldown: Period::seconds(30),
+            await_return: Period::seconds(0),
             priorities: Vec::new(),
         }
     }

@@ -231,7 +231,7 @@ impl Election<'_> {
 }
 
 /// After a full resync the file on disk is the old one until a rewrite has ended.
-fn aof_complete(facts: &Facts) -> bool {
+pub(super) fn aof_complete(facts: &Facts) -> bool {
     !facts.aof.rewrite_in_progress && !facts.aof.rewrite_scheduled
 }
 

@@ -70,7 +70,7 @@ fn begun(view: &View, authority: &Authority) -> Option<Note> {
 fn ended(view: &View, authority: &Authority) -> Option<Note> {
     let under_way = view.authority.operation.as_ref()?;
     let report = authority.failovers.first().filter(|r| r.epoch == under_way.epoch);
-    if authority.operation.is_some() && report.is_none() {
+    if under_way.to.is_empty() || authority.operation.is_some() && report.is_none() {
         return None;
     }
     Some(match under_way.kind {
@@ -90,15 +90,20 @@ fn ended(view: &View, authority: &Authority) -> Option<Note> {
             warning: false,
             reason: "MasterGranted",
             action: "Bootstrap",
-            message: format!(
-                "{} is master in epoch {} ({}), {} ms after it was named",
-                under_way.to,
-                under_way.epoch,
-                under_way.reason,
-                view.since(under_way.started_at.0).as_millis()
-            ),
+            message: report.map_or_else(|| granted(view, under_way), |r| r.message.clone()),
         },
     })
+}
+
+/// A grant without a report.
+fn granted(view: &View, under_way: &Operation) -> String {
+    format!(
+        "{} is master in epoch {} ({}), {} ms after it was named",
+        under_way.to,
+        under_way.epoch,
+        under_way.reason,
+        view.since(under_way.started_at.0).as_millis()
+    )
 }
 
 /// Former masters that are to be fenced from now on, and those that were.

@@ -15,7 +15,7 @@ use super::report;
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::{View, target};
-use super::{handover, lineage, operation};
+use super::{awaiting, handover, lineage, operation};
 use crate::api::WhenUnreachable;
 use crate::api::status::{Elector, Operation, OperationKind, OperationReason, PendingFence, Proof, Verdict, Witnesses};
 use crate::model::observed::Member;
@@ -82,6 +82,9 @@ fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
         .collect();
     if !drains.is_empty() {
         return Roles::waiting(drains);
+    }
+    if let Some(awaited) = awaiting::decide(view, proof) {
+        return awaited;
     }
     let detach = detach(view);
     if !detach.is_empty() {
@@ -202,7 +205,7 @@ fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: Operat
     if !prospect.suffices() {
         return Roles::waiting_for(prospect.hold());
     }
-    let intended = view.authority.operation.as_ref().is_some_and(|o| o.to.is_empty());
+    let intended = fate::is_voting(view);
     if !intended {
         let verdict = Verdict {
             witnesses,

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::lineage;
 use super::rules::{self, Rule};
 use super::view::View;
-use crate::api::status::{OperationReason, Proof, Witnesses};
+use super::{awaiting, lineage};
+use crate::api::status::{OperationKind, OperationReason, Proof, Witnesses};
 use crate::build::conf;
 use crate::model::observed::Member;
 use crate::model::redis::{Facts, ProbeError, RoleState, Seen};
@@ -54,7 +54,9 @@ pub(super) fn of_master(view: &View) -> Fate {
         Seen::Answers { facts, .. } => of_answering(view, facts),
         Seen::Unknown { error, since, .. } => {
             // Whether a replica still hears it is asked when the stream is drained: what was seen of the replicas before is older.
-            if let Some(proof) = death_of_master(view, member) {
+            let asked = !error.proves_life() && !matches!(error, ProbeError::NotAsked);
+            let proven = || awaiting::proven(view).filter(|_| asked);
+            if let Some(proof) = death_of_master(view, member).or_else(proven) {
                 return Fate::Ended { proof, since: *since };
             }
             let fresh = view.since(*since) < view.down_after();
@@ -112,7 +114,7 @@ pub(super) fn has_ended(member: &Member) -> bool {
 /// As [`death`]. Once the replicas of a silent master were detached to vote, no link is left that could tell a dead process
 /// from a firewall that refuses: then only the kubelet's word counts, or what was recorded before.
 fn death_of_master(view: &View, member: &Member) -> Option<Proof> {
-    let voting = view.authority.operation.as_ref().is_some_and(|o| o.to.is_empty()) && !is_known_to_have_ended(view);
+    let voting = is_voting(view) && !is_known_to_have_ended(view);
     match death(member)? {
         Proof::ConnectionRefused if voting => has_ended(member).then_some(Proof::ContainerTerminated),
         proof => Some(proof),
@@ -123,6 +125,12 @@ fn death_of_master(view: &View, member: &Member) -> Option<Proof> {
 pub(super) fn is_known_to_have_ended(view: &View) -> bool {
     let intent = view.authority.operation.as_ref().filter(|o| o.to.is_empty());
     intent.is_some_and(|o| o.reason == OperationReason::ProcessDied)
+}
+
+/// Whether the votes for another master are being taken.
+pub(super) fn is_voting(view: &View) -> bool {
+    let under_way = view.authority.operation.as_ref();
+    under_way.is_some_and(|o| o.kind == OperationKind::Failover && o.to.is_empty())
 }
 
 /// When a silent master counts as unreachable, if it is silent now: nothing else announces that moment.

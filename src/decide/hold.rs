@@ -144,6 +144,13 @@ pub enum Hold {
         /// Until when.
         until: Timestamp,
     },
+    /// The dead master is awaited with its file.
+    AwaitingReturn {
+        /// The master.
+        pod: String,
+        /// Until when.
+        until: Timestamp,
+    },
     /// No pod's data has a known place in the history of the set, or nobody whose data has may be master.
     NoCandidate(String),
     /// The pod with the most may not be master.
@@ -200,6 +207,7 @@ impl Hold {
             | Self::WitnessesDisagree { .. }
             | Self::CoolingDown { .. }
             | Self::FenceWait { .. }
+            | Self::AwaitingReturn { .. }
             | Self::NoCandidate(_)
             | Self::BestNotEligible { .. }
             | Self::MasterSilent { .. } => false,
@@ -293,6 +301,7 @@ impl fmt::Display for Hold {
                 write!(f, "until {until:.0}: last failover {last:.0}, no proof of death")
             }
             Self::FenceWait { pod, until } => write!(f, "{pod} may take writes until {until:.1}"),
+            Self::AwaitingReturn { pod, until } => write!(f, "{pod}'s AOF, until {until:.0}"),
             Self::NoCandidate(why) => write!(f, "nobody can take over: {why}"),
             Self::BestNotEligible { pod, why } => write!(f, "{pod} has the most but {why}"),
             Self::OnlyUnelectable { pods } => write!(

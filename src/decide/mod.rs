@@ -8,6 +8,7 @@
 //! then its questions `founding`, `operation`, `replicas` (who follows whom: `tree`, `layout`), `quorum`, `scale`; beside
 //! them `objects`, `settings` and `labels`, which never change a role; last `status` and `conditions`.
 
+mod awaiting;
 mod behind;
 mod clients;
 mod conditions;

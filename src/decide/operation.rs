@@ -13,7 +13,7 @@ use super::replicas;
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::{View, target};
-use super::{emptiness, fate, handover, report};
+use super::{awaiting, emptiness, fate, handover, report};
 use crate::api::status::{Elector, History, Identity, Operation, OperationKind, OperationReason, Quorum};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -26,6 +26,22 @@ const HISTORIES: usize = 10;
 
 /// Names a pod master of a new epoch, before anything is done to it.
 pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: OperationReason, epoch: i64) -> Roles {
+    let before = view.authority.master.as_ref();
+    let operation = Operation {
+        kind,
+        from: before.filter(|m| m.name != member.name).map(|m| m.name.clone()),
+        to: member.name.clone(),
+        epoch,
+        reason,
+        request_id: None,
+        started_at: MicroTime(view.now),
+        verdict: None,
+    };
+    name(view, member, operation)
+}
+
+/// Records that a pod is master of the epoch that an operation makes.
+pub(super) fn name(view: &View, member: &Member, operation: Operation) -> Roles {
     let Some(identity) = member.identity() else {
         return Roles::held(Hold::WaitsForPods {
             pod: member.name.clone(),
@@ -34,20 +50,7 @@ pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: O
     };
     let before = &view.authority;
     let pods = view.pods();
-    let operation = Operation {
-        kind,
-        from: before
-            .master
-            .as_ref()
-            .filter(|m| m.name != identity.name)
-            .map(|m| m.name.clone()),
-        to: identity.name.clone(),
-        epoch,
-        reason,
-        request_id: None,
-        started_at: MicroTime(view.now),
-        verdict: None,
-    };
+    let (kind, epoch, reason) = (operation.kind, operation.epoch, operation.reason);
     let authority = Authority {
         epoch,
         electors: with_master(&before.electors, &identity),
@@ -129,12 +132,15 @@ pub(super) fn proceed(view: &View, under_way: &Operation) -> Roles {
     if under_way.kind.is_handover() {
         return handover::promote(view, under_way);
     }
+    if let Some(roles) = awaiting::interrupted(view, under_way) {
+        return roles;
+    }
     let member = match awaited(view) {
         Ok(member) => member,
         Err(hold) => return Roles::held(hold),
     };
     if let Some((_, facts, min)) = view.serving() {
-        return finish(view, member, facts, min);
+        return finish(view, member, facts, min, under_way);
     }
     let facts = match ready(view, member) {
         Ok(facts) => facts,
@@ -229,14 +235,20 @@ pub(super) fn arm(view: &View, member: &Member) -> Roles {
 }
 
 /// The master takes writes: once the VIP names it, nothing is left to do.
-fn finish(view: &View, member: &Member, facts: &Facts, min: i32) -> Roles {
+fn finish(view: &View, member: &Member, facts: &Facts, min: i32, under_way: &Operation) -> Roles {
     let attach = replicas::decide(view, member, facts, min);
     let vip = super::objects::vip_names(view, &member.name);
     if !vip {
         return Roles { waits: true, ..attach };
     }
+    // A master that was awaited has a report, as it might have been replaced.
+    let failovers = match &under_way.verdict {
+        Some(_) => report::with(view, under_way, facts),
+        None => view.authority.failovers.clone(),
+    };
     let authority = Authority {
         operation: None,
+        failovers,
         ..view.authority.clone()
     };
     Roles::steps(vec![Step::Record {
@@ -314,7 +326,7 @@ fn awaited<'a>(view: &View<'a>) -> Result<&'a Member, Hold> {
 }
 
 /// Whether the member has loaded the data that the set had.
-fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
+pub(super) fn ready<'a>(view: &View, member: &'a Member) -> Result<&'a Facts, Hold> {
     let facts = match (loaded(member), member.facts()) {
         (Ok(facts), _) => facts,
         // A master that follows somebody was told so by a person; its data is still the set's.

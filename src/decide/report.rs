@@ -139,10 +139,14 @@ fn of(view: &View, under_way: &Operation, master: Option<&Facts>) -> FailoverRep
         true => takeover::loss(view, &verdict),
         false => loss(verdict.max_lost_bytes),
     };
+    let new = if from == under_way.to {
+        "it is master again"
+    } else {
+        &format!("{} took over", under_way.to)
+    };
     let message = format!(
-        "{from} {}; {} took over in epoch {}, {lost}, {} ms",
+        "{from} {}; {new} in epoch {}, {lost}, {} ms",
         what_happened(under_way, &verdict),
-        under_way.to,
         under_way.epoch,
         phases.total
     );

@@ -47,6 +47,8 @@ pub(super) enum Rule {
     VotesBeforeTheFile,
     /// ... and none beside a replica that kept its place in the stream, if the process may have outlived its pod.
     NoFileBesideAReplica,
+    /// A master's return is awaited only if its file was seen to have everything.
+    OnlyACompleteFile,
     /// Nobody without data is granted the role of a set that had some.
     NobodyEmpty,
     /// Nobody without data wins the votes below where the set was seen to have some (its story is in `random`).

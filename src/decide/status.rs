@@ -10,7 +10,7 @@ use super::roles::Roles;
 use super::roll::{self, Roll};
 use super::settings::Settings;
 use super::view::View;
-use super::{conditions, draining, events, labels, priority, requests, sync, tree};
+use super::{awaiting, conditions, draining, events, labels, priority, requests, sync, tree};
 use crate::api::status::{
     Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role,
     ServerVersion,
@@ -196,7 +196,7 @@ fn same_observation(old: &RedisReplicaSetStatus, new: &RedisReplicaSetStatus) ->
 }
 
 /// What the set has now, if it is time to renew the mark. A set that became empty, or has its first key, is marked at once:
-/// the mark guards emptiness.
+/// the mark guards emptiness. So is a file that became complete.
 fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
     let (_, facts, _) = view.serving()?;
     let new = HighWaterMark {
@@ -205,11 +205,12 @@ fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
         offset: i64::try_from(facts.offset).unwrap_or(i64::MAX),
         keys: i64::try_from(facts.keys).unwrap_or(i64::MAX),
         at: Time(view.now),
+        file_complete: awaiting::has_everything(view, facts),
     };
     let Some(old) = &view.observed.status.high_water_mark else {
         return Some(new);
     };
     let grown = new.replid != old.replid || new.offset - old.offset >= MARK_BYTES && view.since(old.at.0) >= MARK_AGE;
-    let emptied = (new.keys == 0) != (old.keys == 0);
-    (!quiet && (new.offset, new.keys) != (old.offset, old.keys) || grown || emptied).then_some(new)
+    let turned = (new.keys == 0, new.file_complete) != (old.keys == 0, old.file_complete);
+    (!quiet && (new.offset, new.keys) != (old.offset, old.keys) || grown || turned).then_some(new)
 }

@@ -4,6 +4,7 @@
 //! in it, [`oracle`] says what must hold after every step. [`check`] turns a line of text into a world and a plan into
 //! words. Nothing here knows how a decision is made.
 
+mod awaiting;
 mod behind;
 mod check;
 mod cut;

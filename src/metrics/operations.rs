@@ -177,12 +177,11 @@ fn goes_on(before: &Operation, status: &RedisReplicaSetStatus) -> bool {
 
 /// How a role change ended; nothing for one that was counted by its report.
 fn result(before: &Operation, status: &RedisReplicaSetStatus) -> Option<&'static str> {
-    if before.kind.is_handover() {
-        let reported = status.failovers.iter().any(|r| r.epoch == before.epoch);
-        return (!reported).then_some("Undone");
+    if status.failovers.iter().any(|r| r.epoch == before.epoch) {
+        return None;
     }
-    let replaced = status.operation.is_some();
-    Some(if replaced { "Undone" } else { "Done" })
+    let given_up = before.kind.is_handover() || before.to.is_empty() || status.operation.is_some();
+    Some(if given_up { "Undone" } else { "Done" })
 }
 
 #[cfg(test)]

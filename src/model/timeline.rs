@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::observed::{Mark, Member};
 use super::plan::Step;
-use super::redis::{ReplicaLink, RoleState, Seen};
+use super::redis::{ProbeError, ReplicaLink, RoleState, Seen};
 use crate::api::status::{Operation, OperationKind, RedisReplicaSetStatus};
 
 /// A node proxy takes changes at most this often (kube-proxy's `minSyncPeriod`); what comes in between waits for the next time.
@@ -30,6 +30,8 @@ pub struct Timeline {
     pub detached: BTreeMap<String, Timestamp>,
     /// When which process, by run id, was last seen to take in its parent's stream.
     pub followed: BTreeMap<String, Timestamp>,
+    /// Since when nothing answers at the address of which pod, by uid, not even with a refusal.
+    pub mute: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
     pub cut_off: BTreeMap<String, CutOff>,
     /// Which master, by UID of its pod, was last seen demoted in a switchover before anybody was named, and when.
@@ -53,6 +55,7 @@ impl Timeline {
     ) {
         self.see_detached(members);
         self.see_followed(members);
+        self.see_mute(members, now);
         let master = status.master.as_ref();
         let process = members
             .iter()
@@ -121,6 +124,19 @@ impl Timeline {
                 self.followed.insert(facts.run_id.clone(), facts.asked_at);
             }
         }
+    }
+
+    fn see_mute(&mut self, members: &[Member], now: Timestamp) {
+        let is_mute = |m: &&Member| {
+            let Seen::Unknown { error, .. } = &m.redis else {
+                return false;
+            };
+            matches!(error, ProbeError::Timeout | ProbeError::Unreachable(_))
+        };
+        let before = std::mem::take(&mut self.mute);
+        let since = |uid: &str| before.get(uid).copied().unwrap_or(now);
+        let mute = members.iter().filter(is_mute).filter_map(Member::uid);
+        self.mute = mute.map(|uid| (uid.to_owned(), since(uid))).collect();
     }
 
     fn first(&mut self, mark: Mark, at: Timestamp) {

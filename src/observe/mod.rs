@@ -105,6 +105,7 @@ pub async fn observe(
         attached: memory.attached.clone(),
         detached: memory.timeline.detached.clone(),
         followed: memory.timeline.followed.clone(),
+        mute: memory.timeline.mute.clone(),
         cut_off: memory.timeline.cut_off.clone(),
         rerouted: memory.timeline.rerouted,
         demoted: memory.timeline.demoted.clone(),

@@ -338,6 +338,24 @@ fn times_of_a_failover_are_within_their_bounds() {
 }
 
 #[test]
+fn a_return_is_awaited_for_ten_minutes_at_most_and_only_with_a_file_that_has_everything() {
+    let awaited =
+        |wait: &str, fsync: &str| json!({"failover": {"awaitReturn": wait}, "persistence": {"appendFsync": fsync}});
+    for wait in ["0s", "1ms", "30s", "10m", "600s"] {
+        assert_said(awaited(wait, "always"), &[]);
+    }
+    for none in ["0s", "0h0m"] {
+        assert_said(awaited(none, "everysec"), &[]);
+    }
+    let needs = "failover.awaitReturn needs persistence.appendFsync: always";
+    assert_said(awaited("1ms", "everysec"), &[needs]);
+    assert_said(json!({"failover": {"awaitReturn": "30s"}}), &[needs]);
+    for long in ["10m1ms", "601s", "1h"] {
+        assert_said(awaited(long, "always"), &["failover.awaitReturn must be at most 10m"]);
+    }
+}
+
+#[test]
 fn a_priority_is_of_a_zone_or_of_a_node() {
     let priorities = |rule: Value| json!({"failover": {"priorities": [rule]}});
     assert_said(priorities(json!({"zone": "a", "priority": 0})), &[]);

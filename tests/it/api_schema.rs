@@ -154,7 +154,9 @@ fn blocks(path: &str, schema: &Value) -> Vec<Value> {
 
 fn text(path: &str, schema: &Value) -> Value {
     match (path.rsplit('.').next(), schema["format"].as_str()) {
-        (Some("maxLag" | "downAfter" | "selfFenceAfter" | "cooldown"), _) => json!("99999h99999h99999h99999ms"),
+        (Some("maxLag" | "downAfter" | "selfFenceAfter" | "cooldown" | "awaitReturn"), _) => {
+            json!("99999h99999h99999h99999ms")
+        }
         (_, Some("date-time")) => json!("2026-11-23T07:12:09.114302Z"),
         _ => json!("x".repeat(schema["maxLength"].as_u64().unwrap_or(64) as usize)),
     }
@@ -210,7 +212,7 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
         "fenced": [{"name": "cache-2", "request": "cache-2@1", "since": time}],
         "failovers": [report],
         "requests": [{"name": "switchover", "value": "any@1", "outcome": "Done", "reason": "", "message": "m", "at": time}],
-        "highWaterMark": {"epoch": 1, "replid": "a", "offset": 1, "keys": 1, "at": time},
+        "highWaterMark": {"epoch": 1, "replid": "a", "offset": 1, "keys": 1, "at": time, "fileComplete": true},
         "replicas": 2, "readyReplicas": 2, "selector": "a=b",
         "version": {"engine": "Redis", "version": "8.2.1", "mixed": false},
         "endpoints": {"master": "a:6379", "replicas": "b:6379", "convergedAt": "2026-11-23T07:12:09.000001Z"},

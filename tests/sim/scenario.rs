@@ -79,6 +79,22 @@ pub const ALL: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "AwaitReturn",
+        acts: &[
+            |world| {
+                world.store.edit(&set(), |set| {
+                    set["spec"]["persistence"] = json!({"appendFsync": "always"});
+                    set["spec"]["failover"] = json!({"awaitReturn": "30s"});
+                });
+            },
+            |world| world.kill("cache-0"),
+        ],
+        alike: REPLICAS,
+        // As for Kill.
+        same: &["Restarted (ConnectionRefused)", "Restarted (ProcessReplaced)"],
+        ..PLAIN
+    },
+    Scenario {
         name: "DeleteMaster",
         acts: &[|world| drop(world.store.delete(&key("pods", NAMESPACE, "cache-0"), None))],
         alike: REPLICAS,

@@ -72,7 +72,7 @@ pub struct Operation {
     /// The master before, if another pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The pod that is to be master; empty while the votes are being taken.
+    /// The pod that is to be master; empty while the votes are being taken, or the master before is awaited.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub to: String,
     /// The epoch it makes.

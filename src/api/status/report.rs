@@ -70,7 +70,7 @@ pub struct Point {
 pub struct FailoverReport {
     /// Epoch that it made.
     pub epoch: i64,
-    /// Failover or Switchover.
+    /// Failover or Switchover; Grant for a master that was awaited (failover.awaitReturn).
     pub kind: OperationKind,
     /// Why.
     pub reason: OperationReason,

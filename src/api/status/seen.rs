@@ -18,6 +18,10 @@ pub struct HighWaterMark {
     pub keys: i64,
     /// When it was seen.
     pub at: Time,
+    /// Whether the master's append-only file has every write that it answered in this epoch: appendfsync is always, and the
+    /// rewrite after its last full resync has ended. Only then is its return awaited (failover.awaitReturn).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub file_complete: bool,
 }
 
 /// What the servers say they are.

@@ -47,6 +47,7 @@ pub(super) fn blocked(view: &View, roles: &Roles) -> Verdict {
 fn reason(hold: &Hold) -> Option<Reason> {
     match hold {
         Hold::FenceWait { .. } => Some(Reason::FenceWait),
+        Hold::AwaitingReturn { .. } => Some(Reason::AwaitingReturn),
         Hold::CoolingDown { .. } => Some(Reason::CoolingDown),
         Hold::PositionsMissing { .. } | Hold::MayBeOutlived { .. } => Some(Reason::PositionsMissing),
         Hold::QuorumMissing { .. } => Some(Reason::QuorumMissing),

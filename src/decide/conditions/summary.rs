@@ -85,6 +85,7 @@ fn is_about_silence(hold: &Hold) -> bool {
         | Hold::DataLost { .. }
         | Hold::MasterGone { .. }
         | Hold::MayBeOutlived { .. }
+        | Hold::AwaitingReturn { .. }
         | Hold::PositionsMissing { .. }
         | Hold::NoCandidate(_)
         | Hold::BestNotEligible { .. }

@@ -33,6 +33,7 @@ fn yields(hold: &Hold) -> bool {
         | Hold::BestNotEligible { .. }
         | Hold::OnlyUnelectable { .. }
         | Hold::Empty { .. }
+        | Hold::AwaitingReturn { .. }
         | Hold::MasterSilent { .. }
         | Hold::MasterGone { .. }
         | Hold::WaitsForPods { .. }

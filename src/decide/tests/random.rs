@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use super::awaiting::flushes;
 use super::operator;
 use super::oracle;
 use super::world::redis::Role;
@@ -256,11 +257,14 @@ fn runner(cases: u32) -> TestRunner {
 
 #[test]
 fn whatever_happens_to_a_set_every_step_is_safe_and_it_comes_to_rest() {
-    let cases = (0..5_i32, any::<bool>(), seconds(14));
-    let result = runner(1000).run(&cases, |(replicas, hold, seconds)| {
+    let cases = (0..5_i32, any::<bool>(), any::<bool>(), seconds(14));
+    let result = runner(1000).run(&cases, |(replicas, hold, awaits, seconds)| {
         let mut world = settled(replicas);
         if hold {
             world.cluster.spec.failover.on_divergence = OnDivergence::Hold;
+        }
+        if awaits {
+            flushes(&mut world, 6);
         }
         run(world, &seconds);
         Ok(())

@@ -60,7 +60,7 @@ const OFFSET: u64 = 100;
 pub fn world(text: &str) -> World {
     let mut parts = text.split(';').map(str::trim);
     let set = Words::of(parts.next().unwrap())
-        .only("set replicas sts epoch master op k min had paused deleting degraded for nobody podgone");
+        .only("set replicas sts epoch master op k min had paused deleting degraded for nobody podgone complete");
     let mut world = World::new(set.number("replicas").unwrap_or(2) as i32);
     world.created = world.now - SignedDuration::from_hours(1);
     world.app = AppSecret::Present {
@@ -170,6 +170,7 @@ fn status(world: &mut World, set: &Words, master: Option<usize>, members: &[(usi
         offset: OFFSET as i64,
         keys,
         at: Time(world.now),
+        file_complete: set.has("complete"),
     });
 }
 

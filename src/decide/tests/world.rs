@@ -62,6 +62,8 @@ pub struct World {
     pub written: u32,
     /// Where in the stream each write ends.
     pub ends: BTreeMap<u32, u64>,
+    /// Writes that masters by status answered, but for those that were lost when another one took over.
+    pub kept: BTreeSet<u32>,
     /// Writes that were confirmed by as many replicas as `status.quorum.wait` asked for.
     pub confirmed: BTreeSet<u32>,
     /// Former masters, by UID, in whose place a person named another without proof that they are dead.
@@ -192,6 +194,7 @@ impl World {
             lean: false,
             written: 0,
             ends: BTreeMap::new(),
+            kept: BTreeSet::new(),
             confirmed: BTreeSet::new(),
             disowned: BTreeSet::new(),
             chosen: None,

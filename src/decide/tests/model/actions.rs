@@ -12,6 +12,8 @@ pub enum Action {
     Replicate(usize),
     /// A full resync is complete.
     Synced(usize),
+    /// ... and so is the rewrite of the file after it.
+    Rewritten(usize),
     /// A process is killed, and may lose the last write from its file.
     Crash {
         at: usize,
@@ -69,6 +71,9 @@ impl Setting {
             if state.redis(at).and_then(Redis::link) == Some(Link::Syncing) {
                 actions.push(Action::Synced(at));
             }
+            if state.redis(at).is_some_and(|r| r.rewrites) {
+                actions.push(Action::Rewritten(at));
+            }
         }
         for (at, pod) in state.pods.iter().enumerate() {
             self.faults(state, at, pod, actions);
@@ -103,6 +108,7 @@ impl Setting {
             }
             Action::Replicate(at) => state.replicate(at),
             Action::Synced(at) => state.synced(at),
+            Action::Rewritten(at) => state.rewritten(at),
             Action::Operator => self.first_step(&mut state)?,
             Action::Plan => self.plan(&mut state)?,
             Action::Late(nth) => self.late(&mut state, nth),
@@ -268,6 +274,12 @@ impl State {
         *budget -= 1;
         let dumps = self.left.dumps > 0;
         let pod = &mut self.pods[at];
+        let unwritten = pod
+            .redis
+            .as_ref()
+            .filter(|r| r.rewrites)
+            .map_or(0, |r| r.data & !pod.disk);
+        pod.lost |= unwritten;
         pod.dump = pod
             .redis
             .take()

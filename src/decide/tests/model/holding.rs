@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use stateright::HasDiscoveries;
 
-use super::Setting;
 use super::search::{NONE, search, setting};
 use super::state::Left;
+use super::{At, Setting};
 
 /// Nothing is broken, and what the setting is for is reached.
 #[track_caller]
@@ -41,6 +41,25 @@ fn a_crash_at_any_moment_loses_nothing_and_the_set_recovers() {
         "an elector leaves",
     ];
     holds("a crash", &setting(3, left), &reached);
+}
+
+#[test]
+fn a_master_that_is_awaited_comes_back_with_everything_or_is_replaced() {
+    let left = Left {
+        crashes: 1,
+        restarts: 1,
+        awaits: true,
+        ..NONE
+    };
+    let reached = [
+        "a write is confirmed",
+        "a master is awaited",
+        "the master is granted its role again",
+        "a replica takes over",
+        "an operation ends",
+    ];
+    let at = At { dies: &[0], cut: &[] };
+    holds("an awaited return", &Setting { at, ..setting(3, left) }, &reached);
 }
 
 #[test]
@@ -135,6 +154,25 @@ fn nothing_is_broken_by_more_faults() {
             three(Left {
                 volumes: 1,
                 crashes: 1,
+                ..NONE
+            }),
+        ),
+        (
+            "an awaited return, 2 crashes, a partition",
+            three(Left {
+                crashes: 2,
+                cuts: 1,
+                awaits: true,
+                ..NONE
+            }),
+        ),
+        (
+            "2 pods, an awaited return, 2 crashes, a drain and a rewrite",
+            two(Left {
+                crashes: 2,
+                deletes: 1,
+                rewrites: 1,
+                awaits: true,
                 ..NONE
             }),
         ),

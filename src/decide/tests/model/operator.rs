@@ -27,9 +27,14 @@ pub enum By {
 
 /// What the operator would do now, all or without one rule.
 pub fn plan(state: &State, without: Option<Rule>) -> Vec<Act> {
-    static CLUSTERS: LazyLock<Vec<Cluster>> =
-        LazyLock::new(|| (0..=PODS).map(|n| sight::cluster(u8::try_from(n).unwrap())).collect());
-    let cluster = &CLUSTERS[usize::from(state.wanted)];
+    static CLUSTERS: LazyLock<[Vec<Cluster>; 2]> = LazyLock::new(|| {
+        let of = |awaits| {
+            let sizes = 0..=u8::try_from(PODS).unwrap();
+            sizes.map(|n| sight::cluster(n, awaits)).collect()
+        };
+        [of(false), of(true)]
+    });
+    let cluster = &CLUSTERS[usize::from(state.left.awaits)][usize::from(state.wanted)];
     rules::without(without, || {
         let observed = sight::observe(state);
         let view = View::new(cluster, &observed, *NOW);
@@ -157,7 +162,7 @@ impl State {
         let last_resort = self.votes() < needed;
         let rises = new.epoch > self.status.epoch;
         let old = std::mem::replace(&mut self.status, new.clone());
-        self.status.had_keys = old.had_keys;
+        (self.status.had_keys, self.status.complete) = (old.had_keys, old.complete);
         if let Some(late) = &mut self.late {
             late.newest = false;
         }

@@ -63,6 +63,9 @@ pub fn properties() -> Vec<Property<Setting>> {
         Property::sometimes("the master is granted its role again", |_, s: &State| {
             made(s, OperationKind::Grant)
         }),
+        Property::sometimes("a master is awaited", |_, s: &State| {
+            s.status.operation.as_ref().is_some_and(|o| o.awaited && o.to.is_none())
+        }),
         Property::sometimes("an operation ends", |_, s: &State| {
             s.status.epoch > 1 && s.status.operation.is_none()
         }),

@@ -61,6 +61,8 @@ pub const NONE: Left = Left {
     deletes: 0,
     forced: 0,
     volumes: 0,
+    awaits: false,
+    rewrites: 0,
     dumps: 0,
     restarts: 0,
     leases: 0,

@@ -14,6 +14,13 @@ impl State {
         }
         self.confirm();
         self.settle_watches();
+        let serves = |p: &super::state::Pod| {
+            let complete = |r: &Redis| r.is_armed() && !r.rewrites;
+            p.answers() && p.member() == self.status.master && p.redis.as_ref().is_some_and(complete)
+        };
+        if self.left.awaits && self.pods.iter().any(serves) {
+            self.status.complete = self.status.epoch;
+        }
         self.status.had_keys |= self.pods.iter().any(|p| {
             p.answers() && p.member() == self.status.master && {
                 let redis = p.redis.as_ref();
@@ -169,8 +176,7 @@ impl State {
         if let Some(redis) = &mut pod.redis {
             redis.data |= write;
             redis.offset += 1;
-            pod.disk = redis.data;
-            pod.lost &= !pod.disk;
+            pod.keep();
         }
     }
 
@@ -204,8 +210,7 @@ impl State {
             let missing = data & !redis.data;
             redis.data |= missing & missing.wrapping_neg();
             redis.offset += 1;
-            pod.disk = redis.data;
-            pod.lost &= !pod.disk;
+            pod.keep();
         }
     }
 
@@ -218,13 +223,22 @@ impl State {
             return;
         };
         let (line, offset, data) = (source.line, source.offset, source.data);
+        let takes_time = self.left.rewrites > 0;
+        self.left.rewrites -= u8::from(takes_time);
         let pod = self.at_mut(at);
         if let Some(redis) = &mut pod.redis {
             (redis.line, redis.before, redis.offset, redis.data) = (line, None, offset, data);
-            redis.flushed = false;
-            (pod.disk, pod.lost) = (data, pod.lost & !data);
+            (redis.flushed, redis.rewrites) = (false, takes_time);
+            pod.keep();
         }
         self.set_link(at, Link::Up(Age::Now));
+    }
+
+    /// The rewrite after a full resync is complete.
+    pub fn rewritten(&mut self, at: usize) {
+        let pod = self.at_mut(at);
+        pod.redis.iter_mut().for_each(|redis| redis.rewrites = false);
+        pod.keep();
     }
 
     /// Two and a half seconds pass.
@@ -258,6 +272,16 @@ impl State {
         }
         if let Some(operation) = &mut self.status.operation {
             operation.started = operation.started.older();
+        }
+    }
+}
+
+impl super::state::Pod {
+    /// What the process has is in its file, but for one whose rewrite runs.
+    pub fn keep(&mut self) {
+        if let Some(redis) = self.redis.as_ref().filter(|r| !r.rewrites) {
+            self.disk = redis.data;
+            self.lost &= !self.disk;
         }
     }
 }

@@ -10,10 +10,11 @@ use serde_json::json;
 use super::state::{
     Act, Age, Line, Link, Look, Member, Operation, Pod, Process, Reach, Role, Seat, State, Status, Uid,
 };
-use crate::api::RedisReplicaSetSpec;
 use crate::api::status::{
-    Elector, HighWaterMark, History, Identity, Operation as Recorded, PendingFence, Quorum, RedisReplicaSetStatus,
+    Elector, HighWaterMark, History, Identity, Operation as Recorded, OperationKind, PendingFence, Proof, Quorum,
+    RedisReplicaSetStatus, Verdict,
 };
+use crate::api::{AppendFsync, Period, RedisReplicaSetSpec};
 use crate::model::cluster::Cluster;
 use crate::model::observed::{
     AppSecret, ClaimFacts, Credentials, InternalSecret, Live, Member as SeenMember, ObjectId, Observed, PodFacts,
@@ -41,9 +42,13 @@ fn ago(age: Age) -> Timestamp {
 }
 
 /// The set as spec has it.
-pub fn cluster(wanted: u8) -> Cluster {
+pub fn cluster(wanted: u8, awaits: bool) -> Cluster {
     let mut spec = RedisReplicaSetSpec::new("redis:8.2");
     spec.replicas = i32::from(wanted) - 1;
+    if awaits {
+        spec.persistence.append_fsync = AppendFsync::Always;
+        spec.failover.await_return = Period::seconds(10);
+    }
     Cluster {
         name: SET.into(),
         namespace: "ns".into(),
@@ -95,6 +100,7 @@ pub fn observe(state: &State) -> Observed {
         attached: BTreeMap::new(),
         detached: detached.collect(),
         followed: BTreeMap::new(),
+        mute: state.pods.iter().filter(|p| is_mute(p)).map(mute).collect(),
         cut_off: BTreeMap::new(),
         rerouted: None,
         demoted: None,
@@ -103,6 +109,15 @@ pub fn observe(state: &State) -> Observed {
         requests: BTreeMap::new(),
         failures: Vec::new(),
     }
+}
+
+/// Whether nothing answers at its address, not even with a refusal.
+fn is_mute(pod: &Pod) -> bool {
+    pod.started && !pod.answers() && !pod.operator_reaches() && pod.reach != Reach::Reset
+}
+
+fn mute(pod: &Pod) -> (String, Timestamp) {
+    (uid(pod.uid), ago(pod.watch.silent))
 }
 
 fn member(state: &State, at: usize, pod: &Pod) -> SeenMember {
@@ -186,6 +201,7 @@ pub fn look(state: &State, at: usize) -> Look {
         before: redis.before,
         offset: redis.offset,
         keys: u8::try_from(redis.data.count_ones()).unwrap(),
+        rewrites: redis.rewrites,
         links: redis.links,
         replicas,
     }
@@ -242,7 +258,7 @@ fn facts(name: u8, look: Look, at: Timestamp) -> Facts {
         replicas: look.replicas.iter().map(replica).collect(),
         aof: Aof {
             enabled: true,
-            rewrite_in_progress: false,
+            rewrite_in_progress: look.rewrites,
             rewrite_scheduled: false,
             write_ok: true,
             rewrite_ok: true,
@@ -289,7 +305,10 @@ fn status(state: &State) -> RedisReplicaSetStatus {
         reason: o.reason,
         request_id: None,
         started_at: MicroTime(ago(o.started)),
-        verdict: None,
+        verdict: o.awaited.then(|| Verdict {
+            proof: Proof::ContainerTerminated,
+            ..Verdict::default()
+        }),
     };
     let fence = |(to, epoch): &(Uid, u8)| PendingFence {
         name: names::pod(SET, to.name.into()),
@@ -310,12 +329,13 @@ fn status(state: &State) -> RedisReplicaSetStatus {
         histories: status.histories.iter().map(history).collect(),
         operation: status.operation.as_ref().map(operation),
         pending_fences: status.fences.iter().map(fence).collect(),
-        high_water_mark: status.had_keys.then(|| HighWaterMark {
-            epoch: 1,
+        high_water_mark: (status.had_keys || status.complete > 0).then(|| HighWaterMark {
+            epoch: status.complete.into(),
             replid: String::new(),
             offset: 0,
-            keys: 1,
+            keys: status.had_keys.into(),
             at: Time(ago(Age::Long)),
+            file_complete: status.complete > 0,
         }),
         ..RedisReplicaSetStatus::default()
     }
@@ -374,12 +394,14 @@ fn recorded(authority: &Authority) -> Status {
             to: (!o.to.is_empty()).then(|| ordinal(&o.to)),
             epoch: small(o.epoch),
             started: read_age(o.started_at.0),
+            awaited: o.kind == OperationKind::Grant && o.verdict.is_some(),
         }),
         fences: authority
             .pending_fences
             .iter()
             .map(|f| (read_uid(&f.uid), small(f.epoch)))
             .collect(),
+        complete: 0,
         had_keys: false,
     }
 }

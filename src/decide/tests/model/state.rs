@@ -60,6 +60,8 @@ pub struct Redis {
     pub data: Log,
     /// A full resync has thrown its data away and is not complete.
     pub flushed: bool,
+    /// The rewrite after a full resync runs: until it has ended the file is the one of before.
+    pub rewrites: bool,
     /// Histories it has begun.
     pub turns: u8,
     /// Which process of each pod's name may attach here.
@@ -146,6 +148,7 @@ pub struct Look {
     pub before: Option<(Line, u8)>,
     pub offset: u8,
     pub keys: u8,
+    pub rewrites: bool,
     pub links: [Option<u8>; PODS],
     /// Names of the pods that are connected to it, and since when it has not heard them.
     pub replicas: Vec<(u8, bool)>,
@@ -164,6 +167,8 @@ pub struct Status {
     pub histories: Vec<(Line, u8, u8)>,
     pub operation: Option<Operation>,
     pub fences: Vec<(Uid, u8)>,
+    /// The epoch in which the mark says that the master's file has everything; 0 if it never did.
+    pub complete: u8,
     /// The mark has keys: whether the operator has told that the set has data.
     pub had_keys: bool,
 }
@@ -200,6 +205,8 @@ pub struct Operation {
     pub to: Option<u8>,
     pub epoch: u8,
     pub started: Age,
+    /// A grant to a master that is, or was, awaited.
+    pub awaited: bool,
 }
 
 /// A step of the operator, as the model does it.
@@ -259,6 +266,10 @@ pub struct Left {
     pub forced: u8,
     /// Volumes that are lost, with force where their process lives on.
     pub volumes: u8,
+    /// A dead master is awaited, as its file has every write.
+    pub awaits: bool,
+    /// Full resyncs after which the file is the old one for a while.
+    pub rewrites: u8,
     /// Starts from an RDB: the position is known, and may be old.
     pub dumps: u8,
     /// Operators that end in the middle of what they do.
@@ -333,6 +344,7 @@ impl State {
                 offset: 10,
                 data: 0,
                 flushed: false,
+                rewrites: false,
                 turns: u8::from(name == 0),
                 links: std::array::from_fn(|child| (name == 0 && 0 < child && child < pods.into()).then_some(0)),
                 good: Vec::new(),
@@ -356,6 +368,7 @@ impl State {
             histories: vec![(line, 5, 1)],
             operation: None,
             fences: Vec::new(),
+            complete: 0,
             had_keys: false,
         };
         let watch = Watch {
@@ -480,6 +493,7 @@ impl Redis {
             offset: 2,
             data,
             flushed: false,
+            rewrites: false,
             turns: 0,
             links: [None; PODS],
             good: Vec::new(),

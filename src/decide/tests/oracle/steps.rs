@@ -180,6 +180,13 @@ fn granted(world: &World, new: &Authority) {
     if let Some(under_way) = new.operation.as_ref().filter(|o| is_named(o)) {
         return by_a_person(world, under_way, redis);
     }
+    // A master that was awaited has everything, also what no replica had.
+    let awaited = new.operation.as_ref().is_some_and(|o| o.verdict.is_some());
+    let lacks = world.kept.iter().any(|w| !redis.data.contains(w));
+    assert!(
+        !awaited || !lacks,
+        "an awaited master comes back without answered writes"
+    );
     let missing = world.confirmed.iter().filter(|w| !redis.data.contains(w));
     let lost: Vec<_> = missing.filter(|w| !world.may_lack(**w)).collect();
     assert!(

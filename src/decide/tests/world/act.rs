@@ -131,6 +131,7 @@ impl World {
         };
         let Some(redis) = self.redis(master) else { return };
         let (data, run_id) = (redis.data.clone(), redis.run_id.clone());
+        self.kept.retain(|write| data.contains(write));
         // A file is the source of last resort, and may lack what it lost.
         let answered_for = |write: &u32| by_a_person.is_some() || lacking.contains(write);
         self.confirmed

@@ -158,8 +158,12 @@ impl World {
             redis.data.push(write);
             redis.offset += 1;
             self.ends.insert(write, redis.offset);
+            let file = slot.claim.as_mut().filter(|_| !redis.rewrites);
+            file.into_iter().for_each(|claim| claim.disk.push(write));
         }
-        slot.claim.iter_mut().for_each(|claim| claim.disk.push(write));
+        if self.master() == Some(ordinal) {
+            self.kept.insert(write);
+        }
     }
 
     /// The pod object goes; the process lives on with a volume of its own, as another one is made from the claim.

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::redis::Redis;
 use super::{Claim, GHOSTS, Pod, SET, World};
+use crate::api::AppendFsync;
 use crate::build::{self, acl};
 use crate::model::cluster::Tier;
 use crate::model::observed::{AppSecret, ObjectId, Trouble};
@@ -123,6 +124,7 @@ impl World {
         };
         (pod.redis, pod.started) = (None, None);
         pod.trouble = Some(Trouble::Terminated("exit code 137: Error".into()));
+        let tail = tail && self.cluster.spec.persistence.append_fsync == AppendFsync::Everysec;
         if let Some(claim) = slot.claim.as_mut().filter(|c| tail && c.synced < c.disk.len()) {
             claim.lost.extend(claim.disk.split_off(claim.synced));
         }

@@ -33,6 +33,7 @@ impl World {
         Observed {
             detached: timeline.detached,
             followed: timeline.followed,
+            mute: timeline.mute,
             cut_off: timeline.cut_off,
             rerouted: self.rerouted,
             demoted: timeline.demoted,
@@ -215,7 +216,7 @@ impl World {
             replicas: self.connected(pod),
             aof: Aof {
                 enabled: true,
-                rewrite_in_progress: false,
+                rewrite_in_progress: redis.rewrites,
                 rewrite_scheduled: false,
                 write_ok: true,
                 rewrite_ok: true,

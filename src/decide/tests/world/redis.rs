@@ -37,6 +37,8 @@ pub struct Redis {
     pub version: (u16, u16),
     /// A full resync has thrown the data away and is not complete: the file still has the old ones.
     pub flushed: bool,
+    /// The rewrite after a full resync runs: until it has ended the file is the one of before.
+    pub rewrites: bool,
     /// When each replica, by its pod, last acknowledged to this process.
     pub heard: BTreeMap<String, Timestamp>,
     /// Writes it was asked for as a replica.
@@ -84,6 +86,7 @@ impl Redis {
             config: BTreeMap::new(),
             version: (8, 2),
             flushed: false,
+            rewrites: false,
             heard: BTreeMap::new(),
             refused_writes: 0,
         }
@@ -227,6 +230,7 @@ impl World {
             if let (Some(claim), Some(redis)) = (&mut slot.claim, slot.pod.as_ref().and_then(|p| p.redis.as_ref()))
                 && redis.loading == 0
                 && !redis.flushed
+                && !redis.rewrites
             {
                 claim.disk.clone_from(&redis.data);
                 claim.synced = claim.written.min(claim.disk.len());
