@@ -140,7 +140,7 @@ fn electors(view: &View, master: &Member, facts: &Facts, identity: &Identity) ->
             entered_with: None,
         })
     };
-    let others = view.observed.members.iter().filter(|m| m.ordinal != master.ordinal);
+    let others = view.observed.members.iter().filter(|m| !m.is(master));
     let others = others.filter_map(|m| {
         let follows = m.facts().is_some_and(|f| view.attached(f, master, facts, &m.name));
         let uid = m.uid().filter(|_| follows).unwrap_or_default();

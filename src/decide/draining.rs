@@ -49,7 +49,7 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts) -> Option<Role
 pub(super) fn words(view: &View, member: &Member) -> Option<String> {
     let draining = of(member)?;
     let node = member.pod.as_ref()?.node.as_deref()?;
-    let serving = view.serving().filter(|(master, ..)| master.ordinal == member.ordinal);
+    let serving = view.serving().filter(|(master, ..)| master.is(member));
     let stays = serving
         .filter(|(_, facts, _)| switchover::choose(view, facts, To::Any).is_err())
         .map_or("", |_| match view.others().next() {

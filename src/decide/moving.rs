@@ -30,7 +30,7 @@ pub(super) fn is_under_way(view: &View) -> bool {
 /// a full resync, one that can not go on without, and one that is known to lag is not meant.
 pub(super) fn is_moving(view: &View, member: &Member) -> bool {
     let was_in_sync = member.pod.as_ref().is_some_and(|pod| pod.in_sync);
-    let is_master = view.master().is_some_and(|master| master.ordinal == member.ordinal);
+    let is_master = view.is_master(member);
     let Some(facts) = member.facts().filter(|f| f.loading.is_none()) else {
         return false;
     };
