@@ -4,6 +4,7 @@
 //! is lost, the reports say; nobody is resynced in full but those who come back without a history. Alone on the cluster.
 //! `TRIALS=Kill,Nap` picks some by a part of their name.
 
+mod awaited;
 mod play;
 mod trial;
 
@@ -200,13 +201,9 @@ fn only_the_master_takes_writes(set: &Set, login: &Login) -> Outcome {
     let master = set.master()?;
     let mut writable = Vec::new();
     for (pod, address) in set.addresses()? {
-        let mut connection = login.at(address).connect().context(&pod)?;
-        if redis::cmd("SET")
-            .arg("probe")
-            .arg("x")
-            .query::<()>(&mut connection)
-            .is_ok()
-        {
+        // A former master's clients are cut off, this one too: then it took nothing.
+        let write = |mut connection| redis::cmd("SET").arg("probe").arg("x").query::<()>(&mut connection);
+        if login.at(address).connect().and_then(write).is_ok() {
             writable.push(pod);
         }
     }
