@@ -1,5 +1,5 @@
-//! The tree of a set: who follows whom as far as is seen, and who is to. [`layout`](super::layout) makes the choice; here it
-//! is asked with what is known of the members.
+//! The tree of a set: who follows whom as far as is seen, and who is to. [`layout`] makes the choice; here it is asked with
+//! what is known of the members.
 
 use super::layout::{self, Link, Node, Parent, Standing, Tree};
 use super::replicas::continues;
