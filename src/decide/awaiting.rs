@@ -13,25 +13,20 @@ use super::hold::Hold;
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::View;
-use super::{election, failover, operation, switchover};
+use super::{draining, election, failover, fate, operation, switchover, takeover};
 use crate::api::AppendFsync;
 use crate::api::status::{Operation, OperationKind, OperationReason, Proof, Verdict};
-use crate::model::observed::{Member, Trouble};
+use crate::model::observed::{Draining, Member, Trouble};
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, RoleState};
 
 /// The directive that says when the file is flushed.
 const FSYNC: &str = "appendfsync";
 
-/// The wait under way.
+/// The wait under way, or a person's word that is to end it: until that is done the master may still come back.
 fn intent<'a>(view: &'a View) -> Option<&'a Operation> {
-    let under_way = view.authority.operation.as_ref();
-    under_way.filter(|o| o.kind == OperationKind::Grant && o.to.is_empty())
-}
-
-/// What showed that the awaited master is dead: a process that ended stays ended, also when its node does not answer any more.
-pub(super) fn proven(view: &View) -> Option<Proof> {
-    Some(intent(view)?.verdict.as_ref()?.proof)
+    let under_way = view.authority.operation.as_ref().filter(|o| o.to.is_empty());
+    under_way.filter(|o| o.kind == OperationKind::Grant || takeover::is_named(o))
 }
 
 /// Whether the file of the master that serves has every write that it answered. While a rewrite runs that may be the one
@@ -129,6 +124,8 @@ fn may_return(view: &View, member: &Member) -> bool {
     };
     let mute = view.observed.mute.get(&pod.uid);
     let off = mute.is_some_and(|since| view.since(*since) >= view.down_after());
+    // The kubelet of a node that shuts down ends containers, and starts none.
+    let off = off || draining::of(member) == Some(Draining::ShuttingDown);
     operation::is_recorded_process(view, member) && !stuck && !off
 }
 
@@ -173,7 +170,7 @@ fn grant(view: &View, member: &Member, known: Option<&Operation>, proof: Proof) 
         request_id: None,
         started_at: known.map_or_else(|| MicroTime(view.now), |o| o.started_at.clone()),
         verdict: Some(Verdict {
-            proof: proven(view).unwrap_or(proof),
+            proof: fate::known_end(view).unwrap_or(proof),
             positions: election::prospect(view).positions(),
             max_lost_bytes: Some(0),
             ..Verdict::default()

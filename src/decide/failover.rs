@@ -293,10 +293,20 @@ fn loose(view: &View) -> Vec<String> {
         .collect()
 }
 
-/// Within the cooldown of the last unplanned failover: when that was, and until when.
+/// Within the cooldown of the last unplanned failover: when that was, and until when. One whose master was silent before all
+/// was done counts from its beginning; what has begun to replace that master goes on.
 fn cooling(view: &View) -> Option<(Timestamp, Timestamp)> {
+    if fate::is_voting(view) {
+        return None;
+    }
+    let failover = |kind| kind == OperationKind::Failover;
+    let under_way = view.authority.operation.as_ref();
+    let unfinished = under_way.filter(|o| failover(o.kind) && o.epoch == view.authority.epoch);
     let mut reports = view.authority.failovers.iter();
-    let last = reports.find(|r| r.kind == OperationKind::Failover)?.finished_at.0;
+    let last = match unfinished {
+        Some(unfinished) => unfinished.started_at.0,
+        None => reports.find(|r| failover(r.kind))?.finished_at.0,
+    };
     let cooldown: std::time::Duration = view.cluster.spec.failover.cooldown.into();
     let until = last + SignedDuration::try_from(cooldown).unwrap_or(SignedDuration::MAX);
     (view.now < until).then_some((last, until))
@@ -314,7 +324,10 @@ pub(super) fn intent(view: &View, reason: OperationReason, verdict: Verdict, req
             reason,
             request_id: request_id.map(str::to_owned),
             started_at: MicroTime(view.now),
-            verdict: Some(verdict),
+            verdict: Some(Verdict {
+                proof: fate::known_end(view).unwrap_or(verdict.proof),
+                ..verdict
+            }),
         }),
         failovers: report::so_far(view),
         ..view.authority.clone()

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::lineage;
 use super::rules::{self, Rule};
 use super::view::View;
-use super::{awaiting, lineage};
-use crate::api::status::{OperationKind, OperationReason, Proof, Witnesses};
+use crate::api::status::{OperationKind, Proof, Witnesses};
 use crate::build::conf;
 use crate::model::observed::Member;
 use crate::model::redis::{Facts, ProbeError, RoleState, Seen};
@@ -55,7 +55,7 @@ pub(super) fn of_master(view: &View) -> Fate {
         Seen::Unknown { error, since, .. } => {
             // Whether a replica still hears it is asked when the stream is drained: what was seen of the replicas before is older.
             let asked = !error.proves_life() && !matches!(error, ProbeError::NotAsked);
-            let proven = || awaiting::proven(view).filter(|_| asked);
+            let proven = || known_end(view).filter(|_| asked);
             if let Some(proof) = death_of_master(view, member).or_else(proven) {
                 return Fate::Ended { proof, since: *since };
             }
@@ -121,10 +121,15 @@ fn death_of_master(view: &View, member: &Member) -> Option<Proof> {
     }
 }
 
-/// Whether status says that the recorded master's process was seen to end.
+/// What status says of how the recorded master's process was seen to end: it stays ended, also when its node does not answer
+/// any more.
+pub(super) fn known_end(view: &View) -> Option<Proof> {
+    let intent = view.authority.operation.as_ref().filter(|o| o.to.is_empty())?;
+    Some(intent.verdict.as_ref()?.proof).filter(|proof| *proof != Proof::None)
+}
+
 pub(super) fn is_known_to_have_ended(view: &View) -> bool {
-    let intent = view.authority.operation.as_ref().filter(|o| o.to.is_empty());
-    intent.is_some_and(|o| o.reason == OperationReason::ProcessDied)
+    known_end(view).is_some()
 }
 
 /// Whether the votes for another master are being taken.

@@ -74,7 +74,9 @@ impl Roles {
 /// Decides about roles.
 pub(super) fn decide(view: &View, due: &[&Member]) -> Roles {
     let mut roles = by_urgency(view, due);
-    let idle = roles.steps.is_empty() && !roles.is_behind();
+    // A pod that is awaited with its file is not made anew for its spec.
+    let awaits = matches!(roles.hold, Some(Hold::AwaitingReturn { .. }));
+    let idle = roles.steps.is_empty() && !roles.is_behind() && !awaits;
     if view.may_act() && idle && view.serving().is_none() {
         roles.steps.extend(update::dead(view, due));
     }

@@ -210,7 +210,9 @@ fn high_water_mark(view: &View, quiet: bool) -> Option<HighWaterMark> {
     let Some(old) = &view.observed.status.high_water_mark else {
         return Some(new);
     };
-    let grown = new.replid != old.replid || new.offset - old.offset >= MARK_BYTES && view.since(old.at.0) >= MARK_AGE;
+    let grown = new.replid != old.replid
+        || new.epoch != old.epoch
+        || new.offset - old.offset >= MARK_BYTES && view.since(old.at.0) >= MARK_AGE;
     let turned = (new.keys == 0, new.file_complete) != (old.keys == 0, old.file_complete);
     (!quiet && (new.offset, new.keys) != (old.offset, old.keys) || grown || turned).then_some(new)
 }

@@ -6,8 +6,8 @@ use super::random::live;
 use super::story::{done, ends_well, hold, kill, reach, seconds, story};
 use super::world::redis::{Link, Role};
 use super::world::{Event, Reach, World};
-use crate::api::status::{FailoverReport, OperationKind, OperationReason};
-use crate::api::{AppendFsync, Period};
+use crate::api::status::{FailoverReport, OperationKind, OperationReason, Outcome};
+use crate::api::{AppendFsync, Period, UpdateStrategy};
 use crate::model::observed::Trouble;
 
 /// A set at rest whose master is awaited for so many seconds, with a write that only it has.
@@ -359,8 +359,26 @@ fn a_person_need_not_wait() {
     seconds(&mut world, 2);
     let advice = blocked(&world).1;
     assert!(advice.contains("annotate force-failover=s-1@1"), "{advice}");
-    world.requests.insert("force-failover".into(), "s-1@1".into());
+    world.requests.insert("force-failover".into(), "s-2@1".into());
     seconds(&mut world, 8);
-    assert_eq!(world.master(), Some(1), "{}", hold(&world));
+    assert_eq!(world.master(), Some(2), "who was named, not the best: {}", hold(&world));
+    let answer = &world.status.requests[0];
+    assert_eq!(answer.outcome, Outcome::Done, "{answer:?}");
     ends_well(&mut world);
+}
+
+/// Its pod is made anew for a changed spec when the wait is over: before, the file of the process would be lost with it.
+#[test]
+fn an_awaited_master_is_not_made_anew_for_its_spec() {
+    let mut world = awaiting(2, 30);
+    world.cluster.spec.update.strategy = UpdateStrategy::Supervised;
+    live(&mut world, &[kill(0, 600)]);
+    seconds(&mut world, 2);
+    let uid = world.pod(0).unwrap().uid.clone();
+    world.cluster.spec.image = "redis:8.2".into();
+    seconds(&mut world, 20);
+    assert_eq!(blocked(&world).0, "AwaitingReturn");
+    assert_eq!(world.pod(0).unwrap().uid, uid, "{:?}", world.done);
+    seconds(&mut world, 10);
+    assert_ne!(world.master(), Some(0), "{}", hold(&world));
 }
