@@ -29,7 +29,7 @@ fn intent<'a>(view: &'a View) -> Option<&'a Operation> {
     under_way.filter(|o| o.kind == OperationKind::Grant && o.to.is_empty())
 }
 
-/// What showed that the awaited master is dead: a process that ended stays ended, also when its node does not answer any more.
+/// What showed that the awaited master is dead.
 pub(super) fn proven(view: &View) -> Option<Proof> {
     Some(intent(view)?.verdict.as_ref()?.proof)
 }
@@ -142,6 +142,7 @@ fn begin(view: &View, member: &Member, proof: Proof, until: Timestamp) -> Step {
         kind: OperationKind::Grant,
         from: Some(member.name.clone()),
         to: String::new(),
+        source: None,
         epoch: view.authority.epoch.saturating_add(1),
         reason,
         request_id: None,
@@ -168,6 +169,7 @@ fn grant(view: &View, member: &Member, known: Option<&Operation>, proof: Proof) 
         kind: OperationKind::Grant,
         from: Some(member.name.clone()),
         to: member.name.clone(),
+        source: None,
         epoch: view.authority.epoch.saturating_add(1),
         reason: OperationReason::Restarted,
         request_id: None,

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::rules::{self, Rule};
 use super::view::View;
-use super::{awaiting, lineage};
+use super::{awaiting, lineage, source};
 use crate::api::status::{OperationKind, OperationReason, Proof, Witnesses};
 use crate::build::conf;
 use crate::model::observed::Member;
@@ -55,7 +55,12 @@ pub(super) fn of_master(view: &View) -> Fate {
         Seen::Unknown { error, since, .. } => {
             // Whether a replica still hears it is asked when the stream is drained: what was seen of the replicas before is older.
             let asked = !error.proves_life() && !matches!(error, ProbeError::NotAsked);
-            let proven = || awaiting::proven(view).filter(|_| asked);
+            // A process that ended stays ended, also when its node does not answer any more.
+            let proven = || {
+                awaiting::proven(view)
+                    .or_else(|| source::proven(view))
+                    .filter(|_| asked)
+            };
             if let Some(proof) = death_of_master(view, member).or_else(proven) {
                 return Fate::Ended { proof, since: *since };
             }

@@ -144,7 +144,13 @@ pub(super) fn advice(view: &View, hold: &Hold) -> Option<String> {
     let best = view
         .others()
         .filter(may)
-        .max_by_key(|m| (takeover::worth(view, m), std::cmp::Reverse(m.ordinal)))?;
+        .max_by_key(|m| (takeover::worth(view, m), std::cmp::Reverse(m.ordinal)));
+    // Beside replicas that have nothing, what the master's volume has is all there is.
+    let own = || {
+        view.master()
+            .filter(|m| matches!(hold, Hold::MayBeOutlived { .. }) && may(m))
+    };
+    let best = best.or_else(own)?;
     let cost = match takeover::worth(view, best) {
         (Some(position), ..) => format!("what was written after offset {}", position.offset),
         (None, _, keys) => format!("all but the {keys} keys of its file, of unknown age"),
