@@ -92,6 +92,7 @@ pub(super) fn record(view: &View, (member, facts): (&Member, &Facts), id: &str) 
         kind: OperationKind::Failover,
         from: Some(before.master.as_ref().map_or(&identity.name, |m| &m.name).clone()),
         to: identity.name.clone(),
+        source: None,
         epoch,
         reason: OperationReason::Requested,
         request_id: Some(id.to_owned()),

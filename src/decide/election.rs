@@ -68,6 +68,15 @@ pub(super) fn prospect<'a>(view: &View<'a>) -> Election<'a> {
     })
 }
 
+/// As [`prospect`], beside a source: it takes no writes, and who takes in what it has confirms nothing by that.
+pub(super) fn around<'a>(view: &View<'a>, source: &Facts) -> Election<'a> {
+    poll(view, |facts| match facts.state() {
+        RoleState::Fenced | RoleState::Attached { .. } => true,
+        RoleState::Bare => facts.run_id == source.run_id,
+        RoleState::Armed { .. } => false,
+    })
+}
+
 fn poll<'a>(view: &View<'a>, counts: impl Fn(&Facts) -> bool) -> Election<'a> {
     let electors = &view.authority.electors;
     let (mut votes, mut with_nothing, mut missing) = (Vec::new(), 0, Vec::new());
@@ -208,6 +217,39 @@ impl<'a> Election<'a> {
             Some(refusal) => Err(refusal),
             None => Ok(winner),
         }
+    }
+}
+
+impl<'a> Election<'a> {
+    /// Who has the most, if nobody who may be master has as much, and if it can give what it has to others.
+    pub fn source(&self, view: &View) -> Option<(&'a Member, &'a Facts)> {
+        let best = self.votes.iter().map(|v| v.position).max()?;
+        let mut equal = self.votes.iter().filter(|v| v.position == best);
+        if equal.clone().any(|v| may_be_master(view, v).is_none()) {
+            return None;
+        }
+        let is_master = |m: &Member| view.master().is_some_and(|master| master.ordinal == m.ordinal);
+        let gives = |v: &&Vote| !view.is_fenced(&v.member.name) && !is_master(v.member) && supported(v.facts);
+        equal.find(gives).map(|v| (v.member, v.facts))
+    }
+
+    /// Whether nobody has more than a member.
+    pub fn is_best(&self, member: &Member) -> bool {
+        let of = |v: &&Vote| v.member.ordinal == member.ordinal;
+        let own = self.votes.iter().find(of).map(|v| v.position);
+        own.is_some() && own == self.votes.iter().map(|v| v.position).max()
+    }
+
+    /// Those with a vote who may be master.
+    pub fn eligible(&self, view: &View) -> impl Iterator<Item = (&'a Member, &'a Facts)> {
+        let votes = self.votes.iter().filter(|v| may_be_master(view, v).is_none());
+        votes.map(|v| (v.member, v.facts))
+    }
+
+    /// Those with a vote but one.
+    pub fn others(&self, one: &Member) -> impl Iterator<Item = (&'a Member, &'a Facts)> {
+        let votes = self.votes.iter().filter(move |v| v.member.ordinal != one.ordinal);
+        votes.map(|v| (v.member, v.facts))
     }
 }
 

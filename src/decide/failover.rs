@@ -15,7 +15,7 @@ use super::report;
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::{View, target};
-use super::{awaiting, handover, lineage, operation};
+use super::{awaiting, handover, lineage, operation, source};
 use crate::api::WhenUnreachable;
 use crate::api::status::{Elector, Operation, OperationKind, OperationReason, PendingFence, Proof, Verdict, Witnesses};
 use crate::model::observed::Member;
@@ -41,22 +41,25 @@ pub(super) fn decide(view: &View) -> Option<Roles> {
 /// An intent of which nothing came, as the master answers again: its replicas are attached to it as before.
 fn withdraw(view: &View) -> Option<Roles> {
     let intent = view.authority.operation.as_ref().filter(|o| o.to.is_empty())?;
+    let (master, facts, _) = view.serving()?;
     let authority = Authority {
         operation: None,
+        histories: source::withdrawn(view, facts),
         ..view.authority.clone()
     };
-    view.serving().map(|(master, ..)| {
-        Roles::steps(vec![Step::Record {
-            authority,
-            why: format!("{} answers again, the {} is withdrawn", master.name, intent.kind),
-        }])
-    })
+    Some(Roles::steps(vec![Step::Record {
+        authority,
+        why: format!("{} answers again, the {} is withdrawn", master.name, intent.kind),
+    }]))
 }
 
 /// Its process takes no writes: drain, detach, count.
 fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
     if view.others().next().is_none() {
         return operation::grant_again(view);
+    }
+    if let Some(roles) = source::proceed(view) {
+        return roles;
     }
     let attached = |m: &&Member| {
         m.facts()
@@ -98,7 +101,8 @@ fn ended(view: &View, proof: Proof, since: Timestamp) -> Roles {
     if election.suffices() && rules::holds(Rule::VotesBeforeTheFile) {
         return match election.winner(view) {
             Ok(winner) => choose(view, &election, winner, proof, Witnesses::default(), reason),
-            Err(hold) => own_data(view, &election, hold),
+            Err(hold) => source::begin(view, &election, proof, Witnesses::default(), reason)
+                .unwrap_or_else(|| own_data(view, &election, hold)),
         };
     }
     if let Some(step) = end_of_master(view, &election, proof, reason) {
@@ -126,7 +130,7 @@ fn end_of_master(view: &View, election: &Election, proof: Proof, reason: Operati
 
 /// The votes do not suffice: the recorded master's own return is the source of last resort. Where some position is known,
 /// what is missing is awaited for a while, as it may hold more than the master's file.
-fn own_data(view: &View, election: &Election, hold: Hold) -> Roles {
+pub(super) fn own_data(view: &View, election: &Election, hold: Hold) -> Roles {
     let answers = view.master().and_then(Member::facts);
     let Some(facts) = answers.filter(|_| !view.settling()) else {
         return Roles::waiting_for(hold);
@@ -179,6 +183,9 @@ fn silent(view: &View, since: Timestamp, error: &str) -> Roles {
 /// Its pod is gone. Without enough votes its volume is awaited, and what stands on it; but not if its process may have gone
 /// on, and somebody was there to confirm what it took: that may be missing in its file.
 fn gone(view: &View) -> Roles {
+    if let Some(roles) = source::proceed(view) {
+        return roles;
+    }
     let prospect = election::prospect(view);
     if !prospect.suffices() {
         let ended = fate::is_known_to_have_ended(view) || !may_have_confirmed(view);
@@ -237,7 +244,9 @@ fn without_proof(view: &View, proof: Proof, witnesses: Witnesses, reason: Operat
     let witnesses = known.map_or(witnesses, |v| v.witnesses);
     match election.winner(view) {
         Ok(winner) => choose(view, &election, winner, proof, witnesses, reason),
-        Err(hold) => Roles::waiting_for(hold),
+        Err(hold) => {
+            source::begin(view, &election, proof, witnesses, reason).unwrap_or_else(|| Roles::waiting_for(hold))
+        }
     }
 }
 
@@ -263,7 +272,7 @@ fn may_follow_master(view: &View, facts: &Facts) -> bool {
     let recorded = view.authority.master.as_ref().map(|m| m.uid.as_str());
     let process = view.observed.members.iter().find(|m| m.uid() == recorded);
     let ip = process.and_then(|m| m.pod.as_ref()?.ip.as_deref());
-    ip.is_none_or(|ip| host == ip)
+    ip.map_or(!source::is_at(view, &host), |ip| host == ip)
 }
 
 /// Detaches whoever follows somebody, or is a master of its own that nobody named.
@@ -320,6 +329,7 @@ pub(super) fn intent(view: &View, reason: OperationReason, verdict: Verdict, req
             kind: OperationKind::Failover,
             from: from.clone(),
             to: String::new(),
+            source: None,
             epoch: view.authority.epoch.saturating_add(1),
             reason,
             request_id: request_id.map(str::to_owned),
@@ -354,7 +364,11 @@ fn choose(
     if view.is_master(winner) {
         return operation::grant_back(view, winner);
     }
-    let verdict = report::verdict(view, facts, proof, witnesses, election.positions());
+    let mut verdict = report::verdict(view, facts, proof, witnesses, election.positions());
+    if let Some(known) = source::verdict(view, facts) {
+        verdict.old_history.clone_from(&known.old_history);
+        verdict.max_lost_bytes = known.max_lost_bytes;
+    }
     let lost = verdict.max_lost_bytes;
     let before = view.authority.operation.as_ref();
     let started = before.filter(|o| o.kind == OperationKind::Failover && o.to.is_empty());
@@ -363,6 +377,7 @@ fn choose(
         kind: OperationKind::Failover,
         from: view.authority.master.as_ref().map(|m| m.name.clone()),
         to: winner.name.clone(),
+        source: None,
         epoch: view.authority.epoch.saturating_add(1),
         reason,
         request_id: None,

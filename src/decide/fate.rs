@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::lineage;
 use super::rules::{self, Rule};
 use super::view::View;
+use super::{lineage, source};
 use crate::api::status::{OperationKind, Proof, Witnesses};
 use crate::build::conf;
 use crate::model::observed::Member;
@@ -55,7 +55,7 @@ pub(super) fn of_master(view: &View) -> Fate {
         Seen::Unknown { error, since, .. } => {
             // Whether a replica still hears it is asked when the stream is drained: what was seen of the replicas before is older.
             let asked = !error.proves_life() && !matches!(error, ProbeError::NotAsked);
-            let proven = || known_end(view).filter(|_| asked);
+            let proven = || known_end(view).or_else(|| source::proven(view)).filter(|_| asked);
             if let Some(proof) = death_of_master(view, member).or_else(proven) {
                 return Fate::Ended { proof, since: *since };
             }
@@ -125,7 +125,10 @@ fn death_of_master(view: &View, member: &Member) -> Option<Proof> {
 /// any more.
 pub(super) fn known_end(view: &View) -> Option<Proof> {
     let intent = view.authority.operation.as_ref().filter(|o| o.to.is_empty())?;
-    Some(intent.verdict.as_ref()?.proof).filter(|proof| *proof != Proof::None)
+    match intent.verdict.as_ref()?.proof {
+        proof @ (Proof::ConnectionRefused | Proof::ContainerTerminated | Proof::ProcessReplaced) => Some(proof),
+        Proof::PodGone | Proof::FenceTimeElapsed | Proof::Demoted | Proof::None => None,
+    }
 }
 
 pub(super) fn is_known_to_have_ended(view: &View) -> bool {

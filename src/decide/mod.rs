@@ -44,6 +44,7 @@ mod rules;
 mod scale;
 mod settings;
 mod silent;
+mod source;
 mod status;
 mod switchover;
 mod sync;

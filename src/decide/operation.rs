@@ -31,6 +31,7 @@ pub(super) fn begin(view: &View, member: &Member, kind: OperationKind, reason: O
         kind,
         from: before.filter(|m| m.name != member.name).map(|m| m.name.clone()),
         to: member.name.clone(),
+        source: None,
         epoch,
         reason,
         request_id: None,

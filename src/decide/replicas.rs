@@ -323,7 +323,7 @@ fn takes_full(view: &View, member: &Member, parent: &Member, facts: &Facts) -> b
 }
 
 /// Whether the child was attached since it was last looked at: an attach looks at the parent last.
-fn tried(child: &Facts, parent: &Facts) -> bool {
+pub(super) fn tried(child: &Facts, parent: &Facts) -> bool {
     child.asked_at < parent.answered_at
 }
 

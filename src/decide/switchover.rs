@@ -139,6 +139,7 @@ pub(super) fn begin(view: &View, target: &Member, reason: OperationReason, reque
             kind: OperationKind::Switchover,
             from,
             to: target.name.clone(),
+            source: None,
             epoch: view.authority.epoch.saturating_add(1),
             reason,
             request_id,

@@ -146,6 +146,7 @@ fn name(view: &View, member: &Member, facts: &Facts, proof: Proof, id: &str) -> 
         kind: OperationKind::Failover,
         from: view.authority.master.as_ref().map(|m| m.name.clone()),
         to: member.name.clone(),
+        source: None,
         epoch: view.authority.epoch.saturating_add(1),
         reason: OperationReason::Requested,
         request_id: Some(id.to_owned()),

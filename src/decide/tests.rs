@@ -33,6 +33,7 @@ mod rolling;
 pub mod rules;
 mod scaling;
 mod silent;
+mod sources;
 mod story;
 mod switchover;
 mod text;

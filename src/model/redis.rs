@@ -79,6 +79,8 @@ pub struct Facts {
     pub offset: u64,
     /// Offset at which [`Self::replid2`] ended.
     pub second_offset: Option<u64>,
+    /// What it can still give to a replica that goes on where it stands; none on a server that never had one.
+    pub backlog: Option<Backlog>,
     /// The replicas connected to this Redis, also in the middle of a full resync.
     pub replicas: Vec<ConnectedReplica>,
     /// The append-only file.
@@ -105,6 +107,15 @@ pub struct Facts {
     pub app: Option<AclUser>,
     /// Values of the directives that the look asked for; `None` for one that this server does not know.
     pub managed: BTreeMap<String, Option<String>>,
+}
+
+/// The end of the stream that a Redis keeps for partial resyncs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Offset of the oldest byte in it, or of the next one if it is empty.
+    pub from: u64,
+    /// Each further byte takes the place of the oldest one.
+    pub full: bool,
 }
 
 /// Progress of a load.

@@ -187,6 +187,7 @@ impl View {
             replid2: info.replid2,
             offset: info.offset,
             second_offset: info.second_offset,
+            backlog: info.backlog,
             replicas: info.replicas,
             aof: info.aof,
             bgsave_in_progress: info.bgsave_in_progress,

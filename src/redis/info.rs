@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use crate::model::redis::{Aof, ConnectedReplica, Engine, Link, Loading, ReplicaLink, Version};
+use crate::model::redis::{Aof, Backlog, ConnectedReplica, Engine, Link, Loading, ReplicaLink, Version};
 
 /// The sections [`parse`] needs, as arguments of `INFO`.
 pub const SECTIONS: [&str; 7] = [
@@ -31,6 +31,7 @@ pub struct Info {
     pub replid2: Option<String>,
     pub offset: u64,
     pub second_offset: Option<u64>,
+    pub backlog: Option<Backlog>,
     pub replicas: Vec<ConnectedReplica>,
     pub aof: Aof,
     pub bgsave_in_progress: bool,
@@ -80,6 +81,7 @@ pub fn parse(text: &str) -> Result<Info, InfoError> {
             .map(str::to_owned),
         offset,
         second_offset: fields.number_unless_minus_one("second_repl_offset")?,
+        backlog: backlog(&fields)?,
         replicas: replicas(&fields)?,
         aof: aof(&fields)?,
         bgsave_in_progress: fields.flag("rdb_bgsave_in_progress")?,
@@ -143,6 +145,21 @@ fn sync_bytes(fields: &Fields<'_>, field: &str) -> Result<Option<u64>, InfoError
     let bytes: i64 = number(field, text)?;
     let total_known = fields.get("master_sync_total_bytes").is_none_or(|total| total != "0");
     Ok(u64::try_from(bytes).ok().filter(|_| total_known))
+}
+
+/// A server that never had a replica or a parent has no backlog.
+fn backlog(fields: &Fields<'_>) -> Result<Option<Backlog>, InfoError> {
+    if !fields.flag("repl_backlog_active")? {
+        return Ok(None);
+    }
+    let [size, held]: [u64; 2] = [
+        fields.number("repl_backlog_size")?,
+        fields.number("repl_backlog_histlen")?,
+    ];
+    Ok(Some(Backlog {
+        from: fields.number("repl_backlog_first_byte_offset")?,
+        full: held >= size,
+    }))
 }
 
 fn replicas(fields: &Fields<'_>) -> Result<Vec<ConnectedReplica>, InfoError> {

@@ -206,7 +206,7 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
         "electors": [Elector { name: "cache-0".into(), entered_with: Some("a".into()), ..Elector::default() }],
         "quorum": {"wait": 1, "minReplicasToWrite": 1, "degraded": false},
         "histories": [History::default()],
-        "operation": {"kind": "Grant", "from": "cache-1", "to": "cache-0", "epoch": 1, "reason": "Restarted",
+        "operation": {"kind": "Grant", "from": "cache-1", "to": "cache-0", "source": "cache-2", "epoch": 1, "reason": "Restarted",
             "requestId": "cache-0@1", "startedAt": micro, "verdict": verdict},
         "pendingFences": [{"name": "cache-1", "uid": "u", "epoch": 1, "since": time}],
         "fenced": [{"name": "cache-2", "request": "cache-2@1", "since": time}],

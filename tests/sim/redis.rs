@@ -221,7 +221,8 @@ impl Process {
         let (replid, offset) = (&self.replid, self.offset);
         text += &format!(
             "master_replid:{replid}\r\nmaster_replid2:{replid2}\r\nmaster_repl_offset:{offset}\r\n\
-             second_repl_offset:{second}\r\n# Keyspace\r\n"
+             second_repl_offset:{second}\r\nrepl_backlog_active:1\r\nrepl_backlog_size:1048576\r\n\
+             repl_backlog_first_byte_offset:1\r\nrepl_backlog_histlen:{offset}\r\n# Keyspace\r\n"
         );
         if !self.data.is_empty() {
             text += &format!("db0:keys={},expires=0,avg_ttl=0\r\n", self.data.len());

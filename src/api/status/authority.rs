@@ -75,6 +75,9 @@ pub struct Operation {
     /// The pod that is to be master; empty while the votes are being taken, or the master before is awaited.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub to: String,
+    /// The pod with the most, if it may not be master: a master without writes, from which one that may takes in what it lacks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// The epoch it makes.
     pub epoch: i64,
     /// Why.

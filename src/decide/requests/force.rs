@@ -144,11 +144,14 @@ pub(super) fn advice(view: &View, hold: &Hold) -> Option<String> {
     let best = view
         .others()
         .filter(may)
-        .max_by_key(|m| (takeover::worth(view, m), std::cmp::Reverse(m.ordinal)))?;
-    // It may still receive what a master takes that only it hears: status is not to be written for each byte.
-    let moves = matches!(hold, Hold::MayBeOutlived { .. });
+        .max_by_key(|m| (takeover::worth(view, m), std::cmp::Reverse(m.ordinal)));
+    let outlived = matches!(hold, Hold::MayBeOutlived { .. });
+    // Beside replicas that have nothing, what the master's volume has is all there is.
+    let own = || view.master().filter(|m| outlived && may(m));
+    let best = best.or_else(own)?;
     let cost = match takeover::worth(view, best) {
-        (Some(_), ..) if moves => "what it will not have received by then".to_owned(),
+        // It may still receive what a master takes that only it hears: status is not to be written for each byte.
+        (Some(_), ..) if outlived => "what it will not have received by then".to_owned(),
         (Some(position), ..) => format!("what was written after offset {}", position.offset),
         (None, _, keys) => format!("all but the {keys} keys of its file, of unknown age"),
     };

@@ -10,6 +10,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::awaiting::flushes;
 use super::operator;
 use super::oracle;
+use super::priorities::prefer;
 use super::world::redis::Role;
 use super::world::{Event, Reach, SET, World};
 use crate::api::OnDivergence;
@@ -88,6 +89,7 @@ fn seconds(most: usize) -> impl Strategy<Value = Vec<Vec<Event>>> {
 /// Everything outside is well again.
 pub fn heal(world: &mut World) {
     (world.cluster.spec.paused, world.crash_after) = (false, None);
+    world.cluster.spec.failover.priorities.clear();
     world.requests.remove("fence");
     world.heal();
 }
@@ -257,11 +259,15 @@ fn runner(cases: u32) -> TestRunner {
 
 #[test]
 fn whatever_happens_to_a_set_every_step_is_safe_and_it_comes_to_rest() {
-    let cases = (0..5_i32, any::<bool>(), any::<bool>(), seconds(14));
-    let result = runner(1000).run(&cases, |(replicas, hold, awaits, seconds)| {
+    let never = proptest::option::of(0..5_usize);
+    let cases = (0..5_i32, any::<bool>(), any::<bool>(), never, seconds(14));
+    let result = runner(1000).run(&cases, |(replicas, hold, awaits, never, seconds)| {
         let mut world = settled(replicas);
         if hold {
             world.cluster.spec.failover.on_divergence = OnDivergence::Hold;
+        }
+        if let Some(pod) = never {
+            prefer(&mut world, &[(&format!("node-{pod}"), 0)]);
         }
         if awaits {
             flushes(&mut world, 6);
@@ -331,6 +337,15 @@ fn who_is_locked_out_while_out_of_sight_acknowledges_nothing() {
     };
     let lost = vec![Event::ForceDelete { pod: 2 }, Event::LoseVolume { pod: 1 }];
     run(settled(2), &[vec![gone], lost, vec![], vec![]]);
+}
+
+/// Nobody saw the master end, and its only replica has nothing yet: a person is told of the master's own file.
+#[test]
+fn a_person_is_told_of_the_masters_file_beside_a_replica_that_is_empty() {
+    let grows = vec![Event::Scale { replicas: 1 }];
+    let ends = vec![Event::DeletePod { pod: 0 }];
+    let paused = vec![Event::Pause { paused: true }];
+    run(settled(0), &[vec![Event::Write], grows, ends, vec![], paused, vec![]]);
 }
 
 #[test]

@@ -154,6 +154,7 @@ fn status(world: &mut World, set: &Words, master: Option<usize>, members: &[(usi
             request_id: None,
             verdict: None,
             to: identity(master).name,
+            source: None,
             epoch,
             // The master's pod was made anew, and its old process may live on.
             reason: if set.has("podgone") {

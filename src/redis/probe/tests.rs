@@ -27,6 +27,7 @@ fn facts(second: i64) -> Facts {
         replid2: None,
         offset: 100,
         second_offset: None,
+        backlog: None,
         replicas: vec![ConnectedReplica {
             ip: "a".into(),
             port: 6379,

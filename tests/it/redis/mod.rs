@@ -11,4 +11,5 @@ mod loading;
 mod probes;
 mod roles;
 mod server;
+mod source;
 mod tiers;

@@ -63,6 +63,24 @@ fn a_master_that_is_awaited_comes_back_with_everything_or_is_replaced() {
 }
 
 #[test]
+fn a_pod_that_never_becomes_master_gives_what_only_it_has_to_one_that_may() {
+    let left = Left {
+        crashes: 1,
+        restarts: 1,
+        never: Some(1),
+        ..NONE
+    };
+    let reached = [
+        "a write is confirmed",
+        "a pod is a source",
+        "a replica takes over",
+        "an operation ends",
+    ];
+    let at = At { dies: &[0], cut: &[] };
+    holds("a source", &Setting { at, ..setting(3, left) }, &reached);
+}
+
+#[test]
 fn a_partition_at_any_moment_makes_no_second_writer_and_loses_nothing() {
     let left = Left { cuts: 1, ..NONE };
     let reached = [
@@ -154,6 +172,23 @@ fn nothing_is_broken_by_more_faults() {
             three(Left {
                 volumes: 1,
                 crashes: 1,
+                ..NONE
+            }),
+        ),
+        (
+            "2 crashes beside a pod that never becomes master",
+            three(Left {
+                crashes: 2,
+                never: Some(1),
+                ..NONE
+            }),
+        ),
+        (
+            "a crash and a partition beside a pod that never becomes master",
+            three(Left {
+                crashes: 1,
+                cuts: 1,
+                never: Some(1),
                 ..NONE
             }),
         ),

@@ -1,5 +1,6 @@
 //! The operator: the shipped decisions upon what is seen, and what its steps do to the set.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::sight::{self, NOW};
@@ -27,14 +28,18 @@ pub enum By {
 
 /// What the operator would do now, all or without one rule.
 pub fn plan(state: &State, without: Option<Rule>) -> Vec<Act> {
-    static CLUSTERS: LazyLock<[Vec<Cluster>; 2]> = LazyLock::new(|| {
-        let of = |awaits| {
-            let sizes = 0..=u8::try_from(PODS).unwrap();
-            sizes.map(|n| sight::cluster(n, awaits)).collect()
-        };
-        [of(false), of(true)]
+    type Kind = (u8, bool, Option<u8>);
+    static CLUSTERS: LazyLock<BTreeMap<Kind, Cluster>> = LazyLock::new(|| {
+        let pods = u8::try_from(PODS).unwrap();
+        let never = || (0..pods).map(Some).chain([None]);
+        let kinds = (0..=pods).flat_map(|n| [false, true].map(|awaits| (n, awaits)));
+        let kinds = kinds.flat_map(|(n, awaits)| never().map(move |never| (n, awaits, never)));
+        kinds
+            .map(|kind| (kind, sight::cluster(kind.0, kind.1, kind.2)))
+            .collect()
     });
-    let cluster = &CLUSTERS[usize::from(state.left.awaits)][usize::from(state.wanted)];
+    let left = &state.left;
+    let cluster = &CLUSTERS[&(state.wanted, left.awaits, left.never)];
     rules::without(without, || {
         let observed = sight::observe(state);
         let view = View::new(cluster, &observed, *NOW);
@@ -54,7 +59,8 @@ impl State {
         match act {
             Act::Record(new) => self.record(new, by),
             Act::Bare(to) => {
-                let recorded = to.uid == self.status.master.uid;
+                let source = self.status.operation.and_then(|o| o.source);
+                let recorded = to.uid == self.status.master.uid || source == Some(to.uid.name);
                 let by_votes = self.status.operation.is_some_and(|o| o.kind.is_handover());
                 let had_data = self.status.had_keys && !by_votes;
                 let Some(pod) = self.reached(*to, by) else { return };

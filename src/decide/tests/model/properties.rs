@@ -66,6 +66,11 @@ pub fn properties() -> Vec<Property<Setting>> {
         Property::sometimes("a master is awaited", |_, s: &State| {
             s.status.operation.as_ref().is_some_and(|o| o.awaited && o.to.is_none())
         }),
+        Property::sometimes("a pod is a source", |_, s: &State| {
+            let source = s.status.operation.as_ref().and_then(|o| o.source);
+            let follow = |p: &&super::state::Pod| p.redis.as_ref().is_some_and(|r| r.link().is_some());
+            source.is_some() && s.pods.iter().filter(follow).count() > 0
+        }),
         Property::sometimes("an operation ends", |_, s: &State| {
             s.status.epoch > 1 && s.status.operation.is_none()
         }),

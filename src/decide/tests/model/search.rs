@@ -61,6 +61,7 @@ pub const NONE: Left = Left {
     deletes: 0,
     forced: 0,
     volumes: 0,
+    never: None,
     awaits: false,
     rewrites: 0,
     dumps: 0,

@@ -14,7 +14,7 @@ use crate::api::status::{
     Elector, HighWaterMark, History, Identity, Operation as Recorded, OperationKind, PendingFence, Proof, Quorum,
     RedisReplicaSetStatus, Verdict,
 };
-use crate::api::{AppendFsync, Period, RedisReplicaSetSpec};
+use crate::api::{AppendFsync, Period, Priority, RedisReplicaSetSpec};
 use crate::model::cluster::Cluster;
 use crate::model::observed::{
     AppSecret, ClaimFacts, Credentials, InternalSecret, Live, Member as SeenMember, ObjectId, Observed, PodFacts,
@@ -22,7 +22,8 @@ use crate::model::observed::{
 };
 use crate::model::plan::{Authority, Step, Target};
 use crate::model::redis::{
-    Aof, ConnectedReplica, Engine, Facts, Link as SeenLink, NOWHERE, ProbeError, ReplicaLink, Seen, UNARMED, Version,
+    Aof, Backlog, ConnectedReplica, Engine, Facts, Link as SeenLink, NOWHERE, ProbeError, ReplicaLink, Seen, UNARMED,
+    Version,
 };
 use crate::model::secret::Secret;
 use crate::names;
@@ -42,9 +43,10 @@ fn ago(age: Age) -> Timestamp {
 }
 
 /// The set as spec has it.
-pub fn cluster(wanted: u8, awaits: bool) -> Cluster {
+pub fn cluster(wanted: u8, awaits: bool, never: Option<u8>) -> Cluster {
     let mut spec = RedisReplicaSetSpec::new("redis:8.2");
     spec.replicas = i32::from(wanted) - 1;
+    spec.failover.priorities = never.map(never_master).into_iter().collect();
     if awaits {
         spec.persistence.append_fsync = AppendFsync::Always;
         spec.failover.await_return = Period::seconds(10);
@@ -56,6 +58,17 @@ pub fn cluster(wanted: u8, awaits: bool) -> Cluster {
         generation: 1,
         spec,
     }
+}
+
+fn never_master(pod: u8) -> Priority {
+    Priority {
+        node: Some(node(pod)),
+        ..Priority::default()
+    }
+}
+
+fn node(pod: u8) -> String {
+    format!("node-{pod}")
 }
 
 /// What is seen now: each pod as of now, but for those whose last look is older.
@@ -130,6 +143,7 @@ fn member(state: &State, at: usize, pod: &Pod) -> SeenMember {
         pod: Some(PodFacts {
             uid: uid(pod.uid),
             ip: pod.started.then(|| ip(pod.uid)),
+            node: Some(node(pod.uid.name)),
             deleting: pod.deleting,
             started: running.then(|| ago(Age::Long)),
             // The kubelet of a node that is cut off can not tell.
@@ -255,6 +269,7 @@ fn facts(name: u8, look: Look, at: Timestamp) -> Facts {
         replid2: look.before.map(|(line, _)| replid(line)),
         offset: look.offset.into(),
         second_offset: look.before.map(|(_, end)| end.into()),
+        backlog: Some(Backlog { from: 1, full: false }),
         replicas: look.replicas.iter().map(replica).collect(),
         aof: Aof {
             enabled: true,
@@ -301,11 +316,12 @@ fn status(state: &State) -> RedisReplicaSetStatus {
         kind: o.kind,
         from: None,
         to: o.to.map_or_else(String::new, |to| names::pod(SET, to.into())),
+        source: o.source.map(|source| names::pod(SET, source.into())),
         epoch: o.epoch.into(),
         reason: o.reason,
         request_id: None,
         started_at: MicroTime(ago(o.started)),
-        verdict: o.awaited.then(|| Verdict {
+        verdict: (o.awaited || o.source.is_some()).then(|| Verdict {
             proof: Proof::ContainerTerminated,
             ..Verdict::default()
         }),
@@ -392,6 +408,7 @@ fn recorded(authority: &Authority) -> Status {
             kind: o.kind,
             reason: o.reason,
             to: (!o.to.is_empty()).then(|| ordinal(&o.to)),
+            source: o.source.as_deref().map(ordinal),
             epoch: small(o.epoch),
             started: read_age(o.started_at.0),
             awaited: o.kind == OperationKind::Grant && o.verdict.is_some(),

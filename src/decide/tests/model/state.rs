@@ -203,6 +203,7 @@ pub struct Operation {
     pub kind: OperationKind,
     pub reason: OperationReason,
     pub to: Option<u8>,
+    pub source: Option<u8>,
     pub epoch: u8,
     pub started: Age,
     /// A grant to a master that is, or was, awaited.
@@ -266,6 +267,8 @@ pub struct Left {
     pub forced: u8,
     /// Volumes that are lost, with force where their process lives on.
     pub volumes: u8,
+    /// A pod that never becomes master.
+    pub never: Option<u8>,
     /// A dead master is awaited, as its file has every write.
     pub awaits: bool,
     /// Full resyncs after which the file is the old one for a while.

@@ -14,6 +14,9 @@ pub fn step(world: &World, step: &Step) {
     }
     match step {
         Step::Record { authority, why } => record(world, authority, why),
+        Step::Bare { to } if is_source(world, &to.name) => {
+            assert!(!is_recorded(world, to), "the recorded master is a source");
+        }
         Step::Bare { to } | Step::Arm { to, .. } => promotion(world, to, step),
         Step::Attach { child, parent, epoch } => attach(world, child, parent, *epoch),
         Step::Fence { to } => {
@@ -52,6 +55,12 @@ fn is_recorded(world: &World, to: &Target) -> bool {
 fn is_named(under_way: &Operation) -> bool {
     let of = |id: &str| id.starts_with("force-failover=") || id.starts_with("accept-data-loss=");
     under_way.request_id.as_deref().is_some_and(of)
+}
+
+/// Whether status names a pod as the one from which others take in what they lack.
+fn is_source(world: &World, pod: &str) -> bool {
+    let under_way = world.status.operation.as_ref();
+    under_way.is_some_and(|o| o.to.is_empty() && o.source.as_deref() == Some(pod))
 }
 
 fn is_fenced(world: &World, pod: &str) -> bool {
@@ -323,8 +332,9 @@ fn had_data(world: &World, ordinal: usize) -> bool {
 }
 
 fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
+    let source = is_source(world, &parent.name);
     assert!(
-        is_recorded(world, parent),
+        is_recorded(world, parent) || source,
         "{} is attached to {}, which is not the master",
         child.name,
         parent.name
@@ -337,6 +347,16 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
     let at = |to: &Target| world.redis(names::ordinal(SET, &to.name).unwrap() as usize);
     if let (Some(from), Some(to)) = (at(parent), at(child)) {
         assert_eq!(from.role, Role::Master, "attached to a pod that is no master");
+        if source {
+            let lineage = world.status.histories.first().map(|h| h.replid.as_str());
+            assert_eq!(
+                lineage,
+                Some(from.replid.as_str()),
+                "attached before the source's lineage was recorded"
+            );
+            let goes_on = from.continues(&to.replid, to.offset);
+            assert!(goes_on, "{} would throw its data away for a source's", child.name);
+        }
         let wiped =
             from.data.is_empty() && !to.data.is_empty() && !is_chosen(world, from) && had_data(world, usize::MAX);
         assert!(!wiped, "S5: {} would be wiped by an empty master", child.name);

@@ -10,8 +10,8 @@ use super::redis::{Link, Redis, Role};
 use super::{GHOSTS, Pod, Reach, SET, World};
 use crate::model::observed::{ClaimFacts, Live, Member, ObjectId, Observed, PodFacts, StatefulSetFacts, Trouble};
 use crate::model::redis::{
-    AclUser, Aof, ConnectedReplica, Engine, Facts, Link as SeenLink, Loading, NOWHERE, ProbeError, ReplicaLink, Seen,
-    Version,
+    AclUser, Aof, Backlog, ConnectedReplica, Engine, Facts, Link as SeenLink, Loading, NOWHERE, ProbeError,
+    ReplicaLink, Seen, Version,
 };
 use crate::names;
 
@@ -213,6 +213,10 @@ impl World {
             replid2: redis.before.as_ref().map(|(replid, _)| replid.clone()),
             offset: redis.offset,
             second_offset: redis.before.as_ref().map(|(_, end)| *end),
+            backlog: Some(Backlog {
+                from: redis.backlog,
+                full: false,
+            }),
             replicas: self.connected(pod),
             aof: Aof {
                 enabled: true,

@@ -39,6 +39,8 @@ pub struct Redis {
     pub flushed: bool,
     /// The rewrite after a full resync runs: until it has ended the file is the one of before.
     pub rewrites: bool,
+    /// Offset of the oldest byte of the stream that it can still give.
+    pub backlog: u64,
     /// When each replica, by its pod, last acknowledged to this process.
     pub heard: BTreeMap<String, Timestamp>,
     /// Writes it was asked for as a replica.
@@ -87,6 +89,7 @@ impl Redis {
             version: (8, 2),
             flushed: false,
             rewrites: false,
+            backlog: 1,
             heard: BTreeMap::new(),
             refused_writes: 0,
         }
@@ -137,11 +140,12 @@ impl Redis {
 
     /// Whether a child with this history and offset may go on from here without a full resync.
     pub fn continues(&self, replid: &str, offset: u64) -> bool {
-        (replid == self.replid && offset <= self.offset)
+        let known = (replid == self.replid && offset <= self.offset)
             || self
                 .before
                 .as_ref()
-                .is_some_and(|(before, end)| before == replid && offset < *end)
+                .is_some_and(|(before, end)| before == replid && offset < *end);
+        known && offset + 1 >= self.backlog
     }
 }
 
