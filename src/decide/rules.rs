@@ -47,7 +47,7 @@ pub(super) enum Rule {
     VotesBeforeTheFile,
     /// ... and none beside a replica that kept its place in the stream, if the process may have outlived its pod.
     NoFileBesideAReplica,
-    /// A master's return is awaited only if its file was seen to have everything.
+    /// A master's return is awaited only if its file was seen to have everything (its story is in `awaiting`).
     OnlyACompleteFile,
     /// Nobody without data is granted the role of a set that had some.
     NobodyEmpty,

@@ -172,8 +172,9 @@ impl State {
         if let Some(late) = &mut self.late {
             late.newest = false;
         }
-        // A file is the source of last resort, and may lack what it lost itself.
-        let granted = self.status.operation.as_ref().is_some_and(|o| !o.kind.is_handover()) && rises;
+        // A file is the source of last resort, and may lack what it lost itself; but not one that was awaited.
+        let operation = self.status.operation.as_ref();
+        let granted = operation.is_some_and(|o| !o.kind.is_handover() && !o.awaited) && rises;
         if granted && last_resort {
             let pod = self.master().and_then(|p| Some((p.redis.as_ref()?.data, p.lost)));
             self.confirmed &= pod.map_or(self.confirmed, |(held, lost)| held | !lost);

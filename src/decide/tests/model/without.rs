@@ -70,7 +70,6 @@ const CASES: &[Case] = &[
 const LONG: &[Case] = &[
     case(Rule::TheOldEndsFirst, &[1, 2], &[0, 1], Left { mutes: 1, forced: 1, lonely: 1, crashes: 2, ..IDLE }, (ONE_WRITER, 20)),
     case(Rule::LearnersDoNotVote, &[0, 1, 2], &[], Left { crashes: 3, dumps: 1, ..NONE }, (NO_LOSS, 14)),
-    Case { pods: 2, ..case(Rule::OnlyACompleteFile, &[0, 1], &[], Left { awaits: true, rewrites: 1, crashes: 2, deletes: 1, ..NONE }, (NO_LOSS, 25)) },
     Case { pods: 4, ..case(Rule::OneWriter, &[2, 3], &[0, 1], Left { crashes: 2, cuts: 2, ..IDLE }, (ONE_WRITER, 24)) },
 ];
 
