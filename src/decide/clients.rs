@@ -51,10 +51,9 @@ pub(super) fn have_left(view: &View, member: &Member) -> Option<bool> {
     Some(cut.is_some_and(|cut| moved.is_some_and(|moved| cut.at >= moved + VIP_SETTLES)))
 }
 
-/// Closes them if it is time to.
-pub(super) fn cut_off(view: &View, member: &Member) -> Option<Step> {
-    let leaving = have_left(view, member) == Some(false);
-    if !leaving && !has_strays(view, member) {
+/// Closes them if it is time to; `left` is what [`have_left`] says.
+pub(super) fn cut_off(view: &View, member: &Member, left: Option<bool>) -> Option<Step> {
+    if left != Some(false) && !has_strays(view, member) {
         return None;
     }
     let facts = member.facts()?;

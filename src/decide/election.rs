@@ -228,14 +228,13 @@ impl<'a> Election<'a> {
         if equal.clone().any(|v| may_be_master(view, v).is_none()) {
             return None;
         }
-        let is_master = |m: &Member| view.master().is_some_and(|master| master.ordinal == m.ordinal);
-        let gives = |v: &&Vote| !view.is_fenced(&v.member.name) && !is_master(v.member) && supported(v.facts);
+        let gives = |v: &&Vote| !view.is_fenced(&v.member.name) && !view.is_master(v.member) && supported(v.facts);
         equal.find(gives).map(|v| (v.member, v.facts))
     }
 
     /// Whether nobody has more than a member.
     pub fn is_best(&self, member: &Member) -> bool {
-        let of = |v: &&Vote| v.member.ordinal == member.ordinal;
+        let of = |v: &&Vote| v.member.is(member);
         let own = self.votes.iter().find(of).map(|v| v.position);
         own.is_some() && own == self.votes.iter().map(|v| v.position).max()
     }
@@ -248,7 +247,7 @@ impl<'a> Election<'a> {
 
     /// Those with a vote but one.
     pub fn others(&self, one: &Member) -> impl Iterator<Item = (&'a Member, &'a Facts)> {
-        let votes = self.votes.iter().filter(move |v| v.member.ordinal != one.ordinal);
+        let votes = self.votes.iter().filter(move |v| !v.member.is(one));
         votes.map(|v| (v.member, v.facts))
     }
 }

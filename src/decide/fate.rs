@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::lineage;
 use super::rules::{self, Rule};
 use super::view::View;
-use super::{lineage, source};
 use crate::api::status::{OperationKind, Proof, Witnesses};
 use crate::build::conf;
 use crate::model::observed::Member;
@@ -55,7 +55,7 @@ pub(super) fn of_master(view: &View) -> Fate {
         Seen::Unknown { error, since, .. } => {
             // Whether a replica still hears it is asked when the stream is drained: what was seen of the replicas before is older.
             let asked = !error.proves_life() && !matches!(error, ProbeError::NotAsked);
-            let proven = || known_end(view).or_else(|| source::proven(view)).filter(|_| asked);
+            let proven = || known_end(view).filter(|_| asked);
             if let Some(proof) = death_of_master(view, member).or_else(proven) {
                 return Fate::Ended { proof, since: *since };
             }

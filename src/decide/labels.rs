@@ -18,7 +18,7 @@ pub(super) fn decide(view: &View) -> Vec<Step> {
 
 fn of_member(view: &View, member: &Member) -> Vec<Step> {
     let left = clients::have_left(view, member);
-    let mut steps: Vec<_> = clients::cut_off(view, member).into_iter().collect();
+    let mut steps: Vec<_> = clients::cut_off(view, member, left).into_iter().collect();
     let Some(pod) = member.pod.as_ref().filter(|p| !p.deleting) else {
         return steps;
     };

@@ -102,7 +102,7 @@ pub(super) fn proceed(view: &View) -> Option<Roles> {
         return Some(Roles::steps(vec![record]));
     }
     let election = election::around(view, facts);
-    let is_source = |(best, _): &(&Member, &Facts)| best.ordinal == source.ordinal;
+    let is_source = |(best, _): &(&Member, &Facts)| best.is(source);
     let to = target(source)?;
     let needed = !election.eligible(view).any(|e| is_source(&e)) && election.is_best(source);
     if !needed {
@@ -255,9 +255,4 @@ pub(super) fn withdrawn(view: &View, master: &Facts) -> Vec<History> {
     let own = known.iter().position(|h| h.replid == master.replid);
     let own = own.filter(|_| intent(view).is_some());
     known[own.unwrap_or(0)..].to_vec()
-}
-
-/// What showed that the master before is dead.
-pub(super) fn proven(view: &View) -> Option<Proof> {
-    Some(intent(view)?.verdict.as_ref()?.proof)
 }
