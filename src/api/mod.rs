@@ -1,7 +1,7 @@
 //! The API: what a user writes ([`spec`]), reads ([`status`]) and waits for ([`conditions`]).
 //!
 //! Start here. The kind is `RedisReplicaSet`, short name `rrs`, of group `redisreplicaset.dev/v1alpha1`. [`spec`] has
-//! its fields, with `services` and `template` for the two large blocks; `shapes` has the limits that a field's
+//! its fields, with `services`, `template` and `tiers` for the large blocks; `shapes` has the limits that a field's
 //! schema alone can hold, `rules` the ones that need an expression, [`reserved`] the directives that `spec.config` may
 //! not have. [`Change`] is what a change of a field does. [`crd`] puts all together: `crds/`, the reference
 //! under `docs/reference/` and the subcommand `crds` are all made from it.
@@ -20,6 +20,7 @@ mod rules;
 mod services;
 mod shapes;
 mod template;
+mod tiers;
 mod words;
 
 pub use change::Change;
@@ -41,3 +42,4 @@ pub use status::{
     Positions, Proof, Quorum, RedisReplicaSetStatus, Request, Resyncs, Role, ServerVersion, Verdict, Witnesses,
 };
 pub use template::{FsGroupChangePolicy, Metadata, PodMetadata, PodSecurity, PodSpec, Template};
+pub use tiers::{Electable, TierSpec};

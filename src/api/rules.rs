@@ -5,6 +5,8 @@
 //! tightened later would lock out objects that are already stored, also from writes of their status: new rules must be
 //! transition rules, or conditions.
 
+mod tiers;
+
 use kube::core::{Message, Reason, Rule};
 
 use super::reserved;
@@ -23,6 +25,8 @@ const LABELS: &[&str] = &[
     "spec.services.master.metadata.labels",
     "spec.services.replicas.metadata.labels",
     "spec.template.metadata.labels",
+    "spec.tiers[].service.metadata.labels",
+    "spec.tiers[].template.metadata.labels",
 ];
 /// Maps of annotations that we copy to objects.
 const ANNOTATIONS: &[&str] = &[
@@ -30,10 +34,22 @@ const ANNOTATIONS: &[&str] = &[
     "spec.services.master.metadata.annotations",
     "spec.services.replicas.metadata.annotations",
     "spec.template.metadata.annotations",
+    "spec.tiers[].service.metadata.annotations",
+    "spec.tiers[].template.metadata.annotations",
 ];
-const NODE_SELECTOR: &[&str] = &["spec.template.spec.nodeSelector"];
+const NODE_SELECTOR: &[&str] = &[
+    "spec.template.spec.nodeSelector",
+    "spec.tiers[].template.spec.nodeSelector",
+];
+const RESOURCES: &[&str] = &["spec.resources", "spec.tiers[].resources"];
+const STORAGE_SIZE: &[&str] = &["spec.storage.size", "spec.tiers[].storage.size"];
+const CONFIG: &[&str] = &["spec.config", "spec.tiers[].config"];
 const ROOT: &[&str] = &[""];
-const SERVICES: &[&str] = &["spec.services.master.spec", "spec.services.replicas.spec"];
+const SERVICES: &[&str] = &[
+    "spec.services.master.spec",
+    "spec.services.replicas.spec",
+    "spec.tiers[].service.spec",
+];
 
 /// Every rule, in the order of the reference.
 pub fn all() -> Vec<Placed> {
@@ -42,6 +58,7 @@ pub fn all() -> Vec<Placed> {
         resources(),
         storage(),
         config(),
+        tiers::all(),
         auth(),
         failover(),
         services(),
@@ -90,20 +107,20 @@ fn name() -> Vec<Placed> {
 fn resources() -> Vec<Placed> {
     vec![
         rule(
-            &["spec.resources"],
+            RESOURCES,
             "!has(self.limits) || !('memory' in self.limits) || !isQuantity(string(self.limits['memory'])) \
              || quantity(string(self.limits['memory'])).compareTo(quantity('64Mi')) >= 0",
             "limits.memory must be at least 64Mi",
         ),
         rule_saying(
-            &["spec.resources"],
+            RESOURCES,
             format!("!has(self.requests) || !has(self.limits) || !self.requests.exists(r, {ABOVE_LIMIT})"),
             format!("'requests.' + self.requests.filter(r, {ABOVE_LIMIT})[0] + ' is above its limit'"),
         ),
         about(
             rule(
                 &["spec"],
-                format!("!({HAS_MAXMEMORY}) || quantity({MAXMEMORY}).compareTo(quantity({MEMORY_LIMIT})) < 0"),
+                maxmemory_fits("self.config", "self.resources"),
                 "config.maxmemory must be below resources.limits.memory",
             ),
             ".config",
@@ -115,27 +132,32 @@ const ABOVE_LIMIT: &str = "r in self.limits && isQuantity(string(self.requests[r
     && isQuantity(string(self.limits[r])) \
     && quantity(string(self.requests[r])).compareTo(quantity(string(self.limits[r]))) > 0";
 
-const MEMORY_LIMIT: &str = "string(self.resources.limits['memory'])";
-
-const HAS_MAXMEMORY: &str = "has(self.config) && 'maxmemory' in self.config && has(self.resources) \
-    && has(self.resources.limits) && 'memory' in self.resources.limits \
-    && isQuantity(string(self.resources.limits['memory'])) \
-    && self.config['maxmemory'].matches('^[0-9]{1,15}([kKmMgG]?[bB]?)$')";
-
-/// Redis's units as Kubernetes writes them: `kb` is 1024 and `k` is 1000 in Redis, `Ki` and `k` in Kubernetes.
-const MAXMEMORY: &str = "self.config['maxmemory'].lowerAscii().replace('kb', 'Ki').replace('mb', 'Mi')\
-    .replace('gb', 'Gi').replace('b', '').replace('m', 'M').replace('g', 'G')";
+/// CEL: `maxmemory` of one block of directives against the limit of another block, where both are plain. Redis's units are
+/// written as Kubernetes writes them: `kb` is 1024 and `k` is 1000 in Redis, `Ki` and `k` in Kubernetes.
+fn maxmemory_fits(config: &str, resources: &str) -> String {
+    let limit = format!("string({resources}.limits['memory'])");
+    let bytes = format!(
+        "{config}['maxmemory'].lowerAscii().replace('kb', 'Ki').replace('mb', 'Mi').replace('gb', 'Gi').replace('b', '')\
+         .replace('m', 'M').replace('g', 'G')"
+    );
+    format!(
+        "!(has({config}) && 'maxmemory' in {config} && has({resources}) && has({resources}.limits) \
+         && 'memory' in {resources}.limits && isQuantity({limit}) \
+         && {config}['maxmemory'].matches('^[0-9]{{1,15}}([kKmMgG]?[bB]?)$')) \
+         || quantity({bytes}).compareTo(quantity({limit})) < 0"
+    )
+}
 
 fn storage() -> Vec<Placed> {
     vec![
         rule(
-            &["spec.storage.size"],
+            STORAGE_SIZE,
             "!isQuantity(string(self)) || (quantity(string(self)).compareTo(quantity('128Mi')) >= 0 \
              && quantity(string(self)).compareTo(quantity('64Ti')) <= 0)",
             "storage.size must be between 128Mi and 64Ti",
         ),
         rule_saying(
-            &["spec.storage.size"],
+            STORAGE_SIZE,
             "!isQuantity(string(self)) || !isQuantity(string(oldSelf)) \
              || quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",
             "'storage.size cannot be reduced (was ' + string(oldSelf) + ')'",
@@ -151,7 +173,6 @@ fn storage() -> Vec<Placed> {
 }
 
 fn config() -> Vec<Placed> {
-    let at: &[&str] = &["spec.config"];
     let [elsewhere, managed, forbidden] = [
         reserved::elsewhere("k"),
         reserved::managed("k"),
@@ -160,12 +181,12 @@ fn config() -> Vec<Placed> {
     let first = |condition: &str| format!(r#"'config key "' + self.filter(k, {condition})[0] + '" is "#);
     vec![
         rule(
-            at,
+            CONFIG,
             "self.all(k, k.size() <= 64 && k.matches('^[a-z][a-z0-9-]*$'))",
             "config keys are redis.conf directives: lower-case letters, digits and '-', at most 64 characters",
         ),
         forbidding(rule_saying(
-            at,
+            CONFIG,
             format!("!self.exists(k, {elsewhere})"),
             format!(
                 "{}managed by the operator; use spec.' + {}[self.filter(k, {elsewhere})[0]]",
@@ -174,12 +195,12 @@ fn config() -> Vec<Placed> {
             ),
         )),
         forbidding(rule_saying(
-            at,
+            CONFIG,
             format!("!self.exists(k, {managed})"),
             format!("{}managed by the operator'", first(&managed)),
         )),
         forbidding(rule_saying(
-            at,
+            CONFIG,
             format!("!self.exists(k, {forbidden})"),
             format!("{}not allowed'", first(&forbidden)),
         )),
@@ -243,6 +264,11 @@ fn services() -> Vec<Placed> {
             &["spec.services.replicas.maxLag"],
             ("1s", "1h"),
             "services.replicas.maxLag must be between 1s and 1h",
+        ),
+        between(
+            &["spec.tiers[].service.maxLag"],
+            ("1s", "1h"),
+            "service.maxLag must be between 1s and 1h",
         ),
     ]
 }

@@ -16,6 +16,9 @@ pub const IMAGE: &str = concat!(
 /// A user of Redis. Empty passes, so that only its length is complained of.
 pub const USER: &str = "^[A-Za-z0-9_.-]*$";
 
+/// A DNS-1035 label. Empty passes, so that only its length is complained of.
+pub const DNS_LABEL: &str = "^([a-z]([a-z0-9-]*[a-z0-9])?)?$";
+
 /// A quantity of Kubernetes that is not negative.
 const AMOUNT: &str = r"^[+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
 

@@ -16,6 +16,7 @@ use super::services::Services;
 use super::shapes;
 use super::status::RedisReplicaSetStatus;
 use super::template::{Metadata, Template};
+use super::tiers::{TIERS, TierSpec};
 use super::words::words;
 
 /// What a person wants of one replicated Redis.
@@ -112,6 +113,14 @@ pub struct RedisReplicaSetSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "shapes::config")]
     pub config: BTreeMap<String, String>,
+
+    /// Replicas below the master's own, at most 8 tiers; their order means nothing. The set has at most 200 pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = TIERS),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub tiers: Vec<TierSpec>,
 
     /// The application's login.
     #[serde(default)]

@@ -178,10 +178,7 @@ fn tier_inputs<'a>(view: &View<'a>, tier: Tier<'a>) -> build::TierInputs<'a> {
     let live = build::LivePods::read(live);
     let restart = requests::restart::under_way(view).map(str::to_owned);
     build::TierInputs {
-        tier: Tier {
-            pods: u32::try_from(stateful_set_replicas(view, tier)).unwrap_or(1),
-            ..tier
-        },
+        tier: tier.with_pods(u32::try_from(stateful_set_replicas(view, tier)).unwrap_or(1)),
         live: build::LivePods {
             restart: restart.or(live.restart),
             ..live

@@ -70,10 +70,13 @@ fn a_default_of_a_block_has_every_default_inside_it() {
 }
 
 /// Types of core/v1, whose own descriptions were taken away.
-pub const EMBEDDED: [&str; 3] = [
+pub const EMBEDDED: [&str; 6] = [
     "spec.template.spec.affinity",
     "spec.template.spec.tolerations",
     "spec.template.spec.topologySpreadConstraints",
+    "spec.tiers[].template.spec.affinity",
+    "spec.tiers[].template.spec.tolerations",
+    "spec.tiers[].template.spec.topologySpreadConstraints",
 ];
 
 #[test]

@@ -8,7 +8,7 @@ use redis_operator::build::compare::differs;
 use redis_operator::build::secrets::{self, Internal};
 use redis_operator::build::services::Reads;
 use redis_operator::build::{self, Inputs, Live, LivePods, Object, TierInputs, conf, meta};
-use redis_operator::model::cluster::{Cluster, Tier};
+use redis_operator::model::cluster::Cluster;
 use serde_json::{Value, json};
 
 use crate::crd::generated;
@@ -63,10 +63,7 @@ pub fn full_with(families: Vec<String>) -> Vec<Object> {
         epoch: 12,
         reads: Reads::Master("orders-3"),
         tiers: vec![TierInputs {
-            tier: Tier {
-                pods: 6,
-                ..cluster.core()
-            },
+            tier: cluster.core().with_pods(6),
             live: LivePods {
                 claim_size: Some(born_with),
                 restart: Some("all@inc-4711".into()),

@@ -8,7 +8,6 @@ use super::redis::Redis;
 use super::{Claim, GHOSTS, Pod, SET, World};
 use crate::api::AppendFsync;
 use crate::build::{self, acl};
-use crate::model::cluster::Tier;
 use crate::model::observed::{AppSecret, ObjectId, Trouble};
 use crate::model::plan::Object;
 use crate::names;
@@ -156,10 +155,7 @@ impl World {
             epoch: self.status.epoch.unwrap_or(0),
             reads: build::services::Reads::Replicas,
             tiers: vec![build::TierInputs {
-                tier: Tier {
-                    pods,
-                    ..self.cluster.core()
-                },
+                tier: self.cluster.core().with_pods(pods),
                 live: build::LivePods::default(),
             }],
             live: build::Live::default(),
