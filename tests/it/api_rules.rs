@@ -365,6 +365,176 @@ fn a_priority_is_of_a_zone_or_of_a_node() {
     assert_said(priorities(json!({"zone": "a", "node": "n1", "priority": 1})), sentence);
 }
 
+fn tiers(tiers: Value) -> Value {
+    json!({"tiers": tiers})
+}
+
+#[test]
+fn a_set_has_200_pods_at_most() {
+    let pods = |replicas: u32, tiers: &[u32]| {
+        let tier =
+            |(at, replicas): (usize, &u32)| json!({"name": format!("t{at}"), "replicas": replicas, "from": "core"});
+        json!({"replicas": replicas, "tiers": tiers.iter().enumerate().map(tier).collect::<Vec<_>>()})
+    };
+    let sentence = &["a set has at most 200 pods: 1 + replicas + the replicas of all tiers"];
+    assert_said(pods(99, &[100]), &[]);
+    assert_said(pods(0, &[100, 99]), &[]);
+    assert_said(pods(100, &[100]), sentence);
+    assert_said(pods(0, &[25; 8]), sentence);
+}
+
+#[test]
+fn every_tier_leads_to_core_in_four_steps() {
+    let from = |pairs: &[(&str, &str)]| {
+        let tier = |(name, from): &(&str, &str)| json!({"name": name, "from": from, "replicas": 1});
+        tiers(pairs.iter().map(tier).collect())
+    };
+    let sentence = &["tiers[].from must lead to core in at most 4 steps: unknown name, loop, or too deep"];
+    assert_said(tiers(json!([])), &[]);
+    assert_said(from(&[("a", "core"), ("b", "core")]), &[]);
+    assert_said(from(&[("d", "c"), ("c", "b"), ("b", "a"), ("a", "core")]), &[]);
+    let deep = [("e", "d"), ("d", "c"), ("c", "b"), ("b", "a"), ("a", "core")];
+    for wrong in [
+        &[("a", "b")][..],
+        &[("a", "a")],
+        &[("a", "b"), ("b", "a")],
+        &[("x", "core"), ("a", "b"), ("b", "c"), ("c", "a")],
+        &[("a", "")],
+        &deep,
+    ] {
+        assert_said(from(wrong), sentence);
+    }
+}
+
+#[test]
+fn a_tier_has_a_name_that_is_free_and_fits_beside_the_sets() {
+    let named = |name: &str| tiers(json!([{"name": name, "from": "core", "replicas": 1}]));
+    for name in ["edge", "a", "core2", "replica"] {
+        assert_said(named(name), &[]);
+    }
+    for name in ["core", "replicas", "nodes", "master", "app", "internal", "config"] {
+        let sentences = messages(named(name));
+        let reserved = format!("tier name \"{name}\" is reserved");
+        assert!(sentences.contains(&reserved), "{sentences:?}");
+    }
+    let said = |set_name: usize, tier_name: usize| {
+        let mut object = set(named(&"t".repeat(tier_name)));
+        object["metadata"]["name"] = "s".repeat(set_name).into();
+        let found = refusals(&object, None);
+        found.into_iter().map(|error| error.message).collect::<Vec<_>>()
+    };
+    assert!(said(40, 11).is_empty());
+    assert!(said(35, 16).is_empty());
+    let sentence = ["metadata.name and a tier's name together must be at most 51 characters"];
+    assert_eq!(said(40, 12), sentence);
+    assert_eq!(said(36, 16), sentence);
+    assert_eq!(said(41, 16), ["metadata.name must be at most 40 characters"]);
+}
+
+#[test]
+fn maxmemory_is_below_the_limit_of_a_tier_whichever_block_gives_it() {
+    let sentence = "config.maxmemory of a tier must be below its resources.limits.memory";
+    let with = |set_config: Value, set_limit: Value, config: Value, resources: Value| {
+        let mut tier = json!({"name": "a", "from": "core", "replicas": 1, "config": config});
+        if !resources.is_null() {
+            tier["resources"] = resources;
+        }
+        json!({"config": set_config, "resources": {"limits": set_limit}, "tiers": [tier]})
+    };
+    let (two, one) = (json!({"maxmemory": "2gb"}), json!({"maxmemory": "1gb"}));
+    let limit = |memory: &str| json!({"memory": memory});
+    let own = |memory: &str| json!({"limits": {"memory": memory}});
+    let none = || json!({});
+    for (spec, fits) in [
+        (with(none(), none(), two.clone(), own("3Gi")), true),
+        (with(none(), none(), two.clone(), own("2Gi")), false),
+        (with(none(), limit("3Gi"), two.clone(), Value::Null), true),
+        (with(none(), limit("2Gi"), two.clone(), Value::Null), false),
+        (with(one.clone(), limit("4Gi"), none(), own("2Gi")), true),
+        (with(two.clone(), limit("4Gi"), none(), own("1Gi")), false),
+        // What the tier gives counts, and a block that gives no limit has none.
+        (with(two.clone(), limit("4Gi"), one.clone(), own("1500Mi")), true),
+        (
+            with(two.clone(), limit("4Gi"), none(), json!({"limits": {"cpu": "1"}})),
+            true,
+        ),
+        (with(one.clone(), limit("1500Mi"), two.clone(), json!({})), true),
+    ] {
+        let expected: &[&str] = if fits { &[] } else { &[sentence] };
+        assert_said(spec, expected);
+    }
+}
+
+#[test]
+fn the_volumes_of_a_tier_stay_where_they_are() {
+    let tier = |storage: Value| {
+        let mut tier = json!({"name": "a", "from": "core", "replicas": 1});
+        if !storage.is_null() {
+            tier["storage"] = storage;
+        }
+        let set_storage = json!({"storageClassName": "fast", "accessMode": "ReadWriteOnce", "size": "1Gi"});
+        set(json!({"storage": set_storage, "tiers": [tier]}))
+    };
+    let storage = |class: &str, mode: &str| json!({"storageClassName": class, "accessMode": mode, "size": "1Gi"});
+    let change = |old: Value, new: Value| {
+        let found = refusals(&tier(new), Some(&tier(old)));
+        found.into_iter().map(|error| error.message).collect::<Vec<_>>()
+    };
+    let immutable = ["storageClassName and accessMode of a tier are immutable; make a tier of another name"];
+    let same = storage("fast", "ReadWriteOnce");
+    assert!(change(Value::Null, same.clone()).is_empty());
+    assert!(change(same.clone(), Value::Null).is_empty());
+    assert_eq!(change(same.clone(), storage("slow", "ReadWriteOnce")), immutable);
+    assert_eq!(change(same.clone(), storage("fast", "ReadWriteOncePod")), immutable);
+    assert_eq!(change(Value::Null, storage("slow", "ReadWriteOnce")), immutable);
+    assert_eq!(change(storage("slow", "ReadWriteOnce"), Value::Null), immutable);
+    // Another tier of this name may have any.
+    let storage_of_set = storage("fast", "ReadWriteOnce");
+    let without = set(json!({"storage": storage_of_set, "tiers": []}));
+    assert!(refusals(&tier(storage("slow", "ReadWriteOnce")), Some(&without)).is_empty());
+}
+
+#[test]
+fn the_blocks_of_a_tier_have_the_rules_of_the_sets() {
+    let tier = |block: Value| {
+        let mut tier = json!({"name": "a", "from": "core", "replicas": 1});
+        tier.as_object_mut().unwrap().extend(block.as_object().unwrap().clone());
+        tiers(json!([tier]))
+    };
+    for (block, sentence) in [
+        (
+            json!({"resources": {"limits": {"memory": "1Mi"}}}),
+            "limits.memory must be at least 64Mi",
+        ),
+        (
+            json!({"resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}}),
+            "requests.cpu is above its limit",
+        ),
+        (
+            json!({"storage": {"size": "1Mi"}}),
+            "storage.size must be between 128Mi and 64Ti",
+        ),
+        (
+            json!({"config": {"dir": "/"}}),
+            "config key \"dir\" is managed by the operator",
+        ),
+        (
+            json!({"service": {"maxLag": "2h"}}),
+            "service.maxLag must be between 1s and 1h",
+        ),
+        (
+            json!({"service": {"spec": {"nodePort": 30000}}}),
+            "nodePort and externalTrafficPolicy need type NodePort or LoadBalancer",
+        ),
+        (
+            json!({"template": {"metadata": {"labels": {"redisreplicaset.dev/set": "a"}}}}),
+            "keys under redisreplicaset.dev/, app.kubernetes.io/ and argocd.argoproj.io/ are reserved",
+        ),
+    ] {
+        assert_said(tier(block), &[sentence]);
+    }
+}
+
 #[test]
 fn keys_of_metadata_are_names_that_are_not_ours() {
     let ours = "keys under redisreplicaset.dev/, app.kubernetes.io/ and argocd.argoproj.io/ are reserved";

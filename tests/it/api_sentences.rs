@@ -40,6 +40,9 @@ fn names(schema: &Value, trail: &mut Vec<String>, found: &mut BTreeSet<String>) 
         found.extend((0..trail.len()).map(|start| trail[start..].join(".")));
         names(property, trail, found);
         trail.pop();
+        trail.push(format!("{name}[]"));
+        names(&property["items"], trail, found);
+        trail.pop();
     }
 }
 
