@@ -5,6 +5,7 @@
 mod operations;
 mod requests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::api::status::RedisReplicaSetStatus;
 use crate::model::cluster::Cluster;
 use crate::model::observed::Observed;
 use crate::model::plan::Plan;
@@ -32,6 +34,22 @@ struct Set {
 struct Member {
     namespace: String,
     set: String,
+    member: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfTier {
+    namespace: String,
+    set: String,
+    tier: String,
+}
+
+/// A member where its tier is part of the label: what is told of a replica is told by tier too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Replica {
+    namespace: String,
+    set: String,
+    tier: String,
     member: String,
 }
 
@@ -63,20 +81,29 @@ struct Inner {
     registry: Registry,
     condition: Family<Typed, IntGauge>,
     epoch: Family<Set, IntGauge>,
-    replicas: Family<Set, IntGauge>,
-    replicas_ready: Family<Set, IntGauge>,
+    replicas: Family<OfTier, IntGauge>,
+    replicas_ready: Family<OfTier, IntGauge>,
     vip_endpoints: Family<Set, IntGauge>,
     member_up: Family<Member, IntGauge>,
     member_offset: Family<Member, IntGauge>,
-    member_lag_bytes: Family<Member, IntGauge>,
-    member_lag_seconds: Family<Member, FloatGauge>,
+    member_lag_bytes: Family<Replica, IntGauge>,
+    member_lag_seconds: Family<Replica, FloatGauge>,
     leader: IntGauge,
     sets: IntGauge,
     reconcile: Family<ResultLabel, Histogram>,
     step_errors: Family<StepLabel, Counter>,
     operations: operations::Operations,
     requests: requests::Requests,
-    known: std::sync::Mutex<std::collections::BTreeMap<SetKey, Vec<String>>>,
+    known: std::sync::Mutex<BTreeMap<SetKey, Known>>,
+}
+
+/// What there are series of.
+#[derive(Default)]
+struct Known {
+    /// Tiers.
+    tiers: BTreeSet<String>,
+    /// Members with their tiers.
+    members: BTreeMap<String, String>,
 }
 
 impl Default for Metrics {
@@ -214,12 +241,7 @@ impl Metrics {
             .epoch
             .get_or_create(&set())
             .set(observed.status.epoch.unwrap_or(0));
-        self.0
-            .replicas
-            .get_or_create(&set())
-            .set(i64::from(cluster.spec.replicas));
-        let ready = status.ready_replicas.map_or(0, i64::from);
-        self.0.replicas_ready.get_or_create(&set()).set(ready);
+        self.tiers(key, cluster, status);
         self.0
             .vip_endpoints
             .get_or_create(&set())
@@ -229,22 +251,34 @@ impl Metrics {
         self.members(key, observed);
     }
 
+    /// Replicas of each tier, the master not counted.
+    fn tiers(&self, key: &SetKey, cluster: &Cluster, status: &RedisReplicaSetStatus) {
+        let seen = |name: &str| status.tiers.iter().find(|tier| tier.name == name);
+        let mut tiers = BTreeSet::new();
+        for tier in cluster.tiers() {
+            let (wanted, ready) = match tier.level {
+                None => (cluster.replicas(), status.ready_replicas.unwrap_or(0)),
+                Some(_) => (tier.pods, seen(tier.name).map_or(0, |seen| seen.ready_replicas)),
+            };
+            let label = of_tier(key, tier.name);
+            self.0.replicas.get_or_create(&label).set(i64::from(wanted));
+            self.0.replicas_ready.get_or_create(&label).set(i64::from(ready));
+            tiers.insert(tier.name.to_owned());
+        }
+        let before = std::mem::replace(&mut self.known().entry(key.clone()).or_default().tiers, tiers.clone());
+        before.difference(&tiers).for_each(|tier| self.forget_tier(key, tier));
+    }
+
     fn members(&self, key: &SetKey, observed: &Observed) {
-        let label = |member: &str| Member {
-            namespace: key.namespace.clone(),
-            set: key.name.clone(),
-            member: member.to_owned(),
-        };
         let now = k8s_openapi::jiff::Timestamp::now();
         let master = observed.recorded_master();
         for member in &observed.members {
-            self.0
-                .member_up
-                .get_or_create(&label(&member.name))
-                .set(i64::from(member.facts().is_some()));
+            let label = of_member(key, &member.name);
+            let answers = i64::from(member.facts().is_some());
+            self.0.member_up.get_or_create(&label).set(answers);
             let Some(facts) = member.facts() else { continue };
             let offset = i64::try_from(facts.offset).unwrap_or(i64::MAX);
-            self.0.member_offset.get_or_create(&label(&member.name)).set(offset);
+            self.0.member_offset.get_or_create(&label).set(offset);
             let Some(master) = master.filter(|m| !m.is(member)) else {
                 continue;
             };
@@ -253,35 +287,50 @@ impl Metrics {
                 .offsets()
                 .newest()
                 .map_or(facts.offset, |(_, offset)| offset);
+            let label = of_replica(key, &member.tier, &member.name);
             let behind = i64::try_from(newest.saturating_sub(facts.offset)).unwrap_or(i64::MAX);
-            self.0.member_lag_bytes.get_or_create(&label(&member.name)).set(behind);
+            self.0.member_lag_bytes.get_or_create(&label).set(behind);
             let age = master
                 .redis
                 .offsets()
                 .age(facts.offset, now)
                 .map_or(f64::NAN, |age| age.as_secs_f64());
-            self.0.member_lag_seconds.get_or_create(&label(&member.name)).set(age);
+            self.0.member_lag_seconds.get_or_create(&label).set(age);
         }
-        let names = observed.members.iter().map(|m| m.name.clone()).collect();
-        let mut known = self.0.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let before: Vec<String> = known.insert(key.clone(), names).unwrap_or_default();
+        let members: BTreeMap<_, _> = observed
+            .members
+            .iter()
+            .map(|m| (m.name.clone(), m.tier.clone()))
+            .collect();
+        let mut known = self.known();
+        let before = std::mem::replace(&mut known.entry(key.clone()).or_default().members, members);
         self.0.sets.set(i64::try_from(known.len()).unwrap_or(i64::MAX));
-        let gone = before.iter().filter(|name| observed.member(name).is_none());
-        gone.for_each(|name| self.forget_member(&label(name)));
+        let gone = before.iter().filter(|(name, _)| observed.member(name).is_none());
+        gone.for_each(|(name, tier)| self.forget_member(key, tier, name));
     }
 
-    fn forget_member(&self, label: &Member) {
-        self.0.member_up.remove(label);
-        self.0.member_offset.remove(label);
-        self.0.member_lag_bytes.remove(label);
-        self.0.member_lag_seconds.remove(label);
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<SetKey, Known>> {
+        self.0.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn forget_member(&self, key: &SetKey, tier: &str, name: &str) {
+        let label = of_member(key, name);
+        self.0.member_up.remove(&label);
+        self.0.member_offset.remove(&label);
+        let label = of_replica(key, tier, name);
+        self.0.member_lag_bytes.remove(&label);
+        self.0.member_lag_seconds.remove(&label);
+    }
+
+    fn forget_tier(&self, key: &SetKey, tier: &str) {
+        let label = of_tier(key, tier);
+        self.0.replicas.remove(&label);
+        self.0.replicas_ready.remove(&label);
     }
 
     /// Drops the series of all sets: another process has them now.
     pub fn forget_all(&self) {
-        let known = self.0.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let keys: Vec<_> = known.keys().cloned().collect();
-        drop(known);
+        let keys: Vec<_> = self.known().keys().cloned().collect();
         keys.iter().for_each(|key| self.forget(key));
     }
 
@@ -294,8 +343,6 @@ impl Metrics {
         self.0.operations.forget(key);
         self.0.requests.forget(key);
         self.0.epoch.remove(&set);
-        self.0.replicas.remove(&set);
-        self.0.replicas_ready.remove(&set);
         self.0.vip_endpoints.remove(&set);
         for kind in crate::api::ConditionType::ALL {
             let labels = Typed {
@@ -305,14 +352,37 @@ impl Metrics {
             };
             self.0.condition.remove(&labels);
         }
-        let mut known = self.0.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for member in known.remove(key).unwrap_or_default() {
-            self.forget_member(&Member {
-                namespace: key.namespace.clone(),
-                set: key.name.clone(),
-                member,
-            });
-        }
+        let mut known = self.known();
+        let Known { tiers, members } = known.remove(key).unwrap_or_default();
+        tiers.iter().for_each(|tier| self.forget_tier(key, tier));
+        members
+            .iter()
+            .for_each(|(name, tier)| self.forget_member(key, tier, name));
         self.0.sets.set(i64::try_from(known.len()).unwrap_or(i64::MAX));
+    }
+}
+
+fn of_tier(key: &SetKey, tier: &str) -> OfTier {
+    OfTier {
+        namespace: key.namespace.clone(),
+        set: key.name.clone(),
+        tier: tier.to_owned(),
+    }
+}
+
+fn of_member(key: &SetKey, member: &str) -> Member {
+    Member {
+        namespace: key.namespace.clone(),
+        set: key.name.clone(),
+        member: member.to_owned(),
+    }
+}
+
+fn of_replica(key: &SetKey, tier: &str, member: &str) -> Replica {
+    Replica {
+        namespace: key.namespace.clone(),
+        set: key.name.clone(),
+        tier: tier.to_owned(),
+        member: member.to_owned(),
     }
 }

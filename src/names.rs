@@ -149,6 +149,14 @@ pub fn replicas_service(set: &str) -> String {
     format!("{set}-replicas")
 }
 
+/// The read Service of a tier's pods: [`replicas_service`] for [`CORE_TIER`], else `<set>-<tier>`, as its StatefulSet.
+pub fn read_service(set: &str, tier: &str) -> String {
+    match tier {
+        CORE_TIER => replicas_service(set),
+        _ => stateful_set(set, tier),
+    }
+}
+
 /// The headless Service that gives pods their DNS names.
 pub fn nodes_service(set: &str) -> String {
     format!("{set}-nodes")

@@ -39,7 +39,8 @@ pub use spec::{
 pub use status::{
     Binding, ConfigStatus, Derived, Elector, Endpoints, FailoverReport, FenceState, HighWaterMark, History, Identity,
     MemberState, MemberStatus, Operation, OperationKind, OperationReason, Outcome, PendingFence, Phases, Point,
-    Positions, Proof, Quorum, RedisReplicaSetStatus, Request, Resyncs, Role, ServerVersion, Verdict, Witnesses,
+    Positions, Proof, Quorum, RedisReplicaSetStatus, Request, Resyncs, Role, ServerVersion, TierStatus, Verdict,
+    Witnesses,
 };
 pub use template::{FsGroupChangePolicy, Metadata, PodMetadata, PodSecurity, PodSpec, Template};
 pub use tiers::{Electable, TierSpec};

@@ -30,7 +30,7 @@ pub struct MasterService {
     pub spec: ServiceSpec,
 }
 
-/// The replicas' Service.
+/// The Service of a tier's replicas.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicasService {

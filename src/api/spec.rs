@@ -235,7 +235,7 @@ impl Default for Storage {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct VolumeRetention {
-    /// Retain or Delete the volumes after the set is deleted. May change at any time.
+    /// Retain or Delete the volumes after the set, or their tier, is removed. May change at any time.
     pub when_deleted: Retain,
     /// Retain or Delete the volumes of replicas that were scaled away. May change at any time.
     pub when_scaled: Retain,

@@ -78,37 +78,30 @@ pub enum Unusable {
 /// What the objects depend on besides the spec: decided by `decide`, or read from the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inputs<'a> {
-    /// The redis.conf of this pass.
-    pub conf: &'a Conf,
     /// Pod behind the VIP; `None` for nobody.
     pub master: Option<&'a str>,
     /// Epoch that made it master.
     pub epoch: i64,
-    /// Where reads go.
-    pub reads: Reads<'a>,
+    /// Address families of the live VIP. Asked for two and given one, the apiserver adds the second, and then refuses an apply
+    /// that names only the first.
+    pub vip_families: Vec<String>,
     /// Every tier, the core first.
     pub tiers: Vec<TierInputs<'a>>,
-    /// What live Services hold that we can only keep.
-    pub live: Live,
 }
 
-/// What the pods of a tier depend on besides the spec.
+/// What the objects of a tier depend on besides the spec.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TierInputs<'a> {
     /// The tier, with the pods that its StatefulSet is to have now: those that are wanted, except while one is taken out first.
     pub tier: Tier<'a>,
+    /// Its redis.conf of this pass.
+    pub conf: Conf,
+    /// Where its reads go.
+    pub reads: Reads<'a>,
+    /// Address families of its live read Service, as with the VIP.
+    pub families: Vec<String>,
     /// What its live StatefulSet holds that we can only keep.
     pub live: LivePods,
-}
-
-/// What the cluster completed when an object was made and refuses to take back; empty for objects that are not there yet.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Live {
-    /// Address families of the VIP. Asked for two and given one, the apiserver adds the second, and then refuses an apply
-    /// that names only the first.
-    pub vip_families: Vec<String>,
-    /// Address families of the read Service.
-    pub replicas_families: Vec<String>,
 }
 
 /// What a live StatefulSet holds that an apply must repeat; empty for one that is not there yet.
@@ -120,22 +113,13 @@ pub struct LivePods {
     pub restart: Option<String>,
 }
 
-impl Live {
-    /// Reads it from the live Services.
-    pub fn read(vip: Option<&Value>, replicas: Option<&Value>) -> Self {
-        let families = |service: Option<&Value>| {
-            let listed = service.and_then(|object| object.pointer("/spec/ipFamilies")?.as_array());
-            listed
-                .into_iter()
-                .flatten()
-                .filter_map(|family| family.as_str().map(str::to_owned))
-                .collect()
-        };
-        Self {
-            vip_families: families(vip),
-            replicas_families: families(replicas),
-        }
-    }
+/// Address families of a live Service; none of one that is not there yet.
+pub fn families(service: Option<&Value>) -> Vec<String> {
+    let listed = service.and_then(|object| object.pointer("/spec/ipFamilies")?.as_array());
+    let families = listed.into_iter().flatten();
+    families
+        .filter_map(|family| family.as_str().map(str::to_owned))
+        .collect()
 }
 
 impl LivePods {
@@ -156,14 +140,14 @@ impl LivePods {
 /// Everything that is applied for a set, typed. Its Secrets are made apart, by [`secrets`], before all of this.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Objects {
-    /// redis.conf.
-    pub config_map: ConfigMap,
+    /// redis.conf, once for all tiers that have the same.
+    pub config_maps: Vec<ConfigMap>,
     /// The pods' names.
     pub nodes: Service,
     /// The master's address.
     pub vip: Service,
-    /// The replicas' address.
-    pub replicas: Service,
+    /// The address for reads from each tier.
+    pub reads: Vec<Service>,
     /// One pod at a time.
     pub disruption_budget: PodDisruptionBudget,
     /// The pods of each tier.
@@ -222,13 +206,15 @@ pub fn ids(cluster: &Cluster) -> Vec<(Kind, String)> {
     let of_set = [
         (Kind::Service, names::nodes_service(set)),
         (Kind::Service, names::vip(set)),
-        (Kind::Service, names::replicas_service(set)),
         (Kind::PodDisruptionBudget, names::disruption_budget(set)),
     ];
-    let of_tiers = cluster
-        .tiers()
-        .map(|tier| (Kind::StatefulSet, names::stateful_set(set, tier.name)));
-    of_set.into_iter().chain(of_tiers).collect()
+    let of_tier = |tier: Tier| {
+        [
+            (Kind::Service, names::read_service(set, tier.name)),
+            (Kind::StatefulSet, names::stateful_set(set, tier.name)),
+        ]
+    };
+    of_set.into_iter().chain(cluster.tiers().flat_map(of_tier)).collect()
 }
 
 /// Builds everything, typed.
@@ -237,19 +223,21 @@ pub fn ids(cluster: &Cluster) -> Vec<(Kind, String)> {
 /// As [`all`].
 pub fn objects(cluster: &Cluster, inputs: &Inputs<'_>) -> Result<Objects, BuildError> {
     let Inputs {
-        conf,
         master,
         epoch,
-        reads,
+        vip_families,
         tiers,
-        live,
     } = inputs;
-    let stateful_set = |inputs: &TierInputs| statefulset::build(cluster, inputs.tier, conf, &inputs.live);
+    let mut confs: Vec<_> = tiers.iter().map(|inputs| &inputs.conf).collect();
+    confs.sort_by_key(|conf| &conf.revision);
+    confs.dedup_by_key(|conf| &conf.revision);
+    let reads = |inputs: &TierInputs| services::reads(cluster, inputs.tier, inputs.reads, &inputs.families);
+    let stateful_set = |inputs: &TierInputs| statefulset::build(cluster, inputs.tier, &inputs.conf, &inputs.live);
     Ok(Objects {
-        config_map: config_map::build(cluster, conf),
+        config_maps: confs.into_iter().map(|conf| config_map::build(cluster, conf)).collect(),
         nodes: services::nodes(cluster),
-        vip: services::vip(cluster, *master, *epoch, &live.vip_families),
-        replicas: services::replicas(cluster, *reads, &live.replicas_families),
+        vip: services::vip(cluster, *master, *epoch, vip_families),
+        reads: tiers.iter().map(reads).collect(),
         disruption_budget: disruption_budget::build(cluster),
         stateful_sets: tiers.iter().map(stateful_set).collect::<Result<_, _>>()?,
     })
@@ -263,20 +251,23 @@ impl Objects {
     /// [`BuildError::NotAnObject`], which no object of ours is.
     pub fn sealed(self) -> Result<Vec<Object>, BuildError> {
         let Self {
-            config_map,
+            config_maps,
             nodes,
             vip,
-            replicas,
+            reads,
             disruption_budget,
             stateful_sets,
         } = self;
-        let mut list = vec![
-            object(Kind::ConfigMap, manager::OBJECTS, &config_map)?,
-            object(Kind::Service, manager::OBJECTS, &nodes)?,
-            object(Kind::Service, manager::VIP, &vip)?,
-            object(Kind::Service, manager::OBJECTS, &replicas)?,
-            object(Kind::PodDisruptionBudget, manager::OBJECTS, &disruption_budget)?,
-        ];
+        let mut list = Vec::new();
+        for config_map in &config_maps {
+            list.push(object(Kind::ConfigMap, manager::OBJECTS, config_map)?);
+        }
+        list.push(object(Kind::Service, manager::OBJECTS, &nodes)?);
+        list.push(object(Kind::Service, manager::VIP, &vip)?);
+        for service in &reads {
+            list.push(object(Kind::Service, manager::OBJECTS, service)?);
+        }
+        list.push(object(Kind::PodDisruptionBudget, manager::OBJECTS, &disruption_budget)?);
         for stateful_set in &stateful_sets {
             list.push(object(Kind::StatefulSet, manager::OBJECTS, stateful_set)?);
         }

@@ -1,4 +1,4 @@
-//! The Services: the VIP, the replicas', and the headless one that names the pods.
+//! The Services: the VIP, one for the reads of each tier, and the headless one that names the pods.
 //!
 //! Which pod is master is an argument here and nothing is remembered. Ports are fixed.
 
@@ -8,13 +8,13 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::meta::{self, Component, Map};
 use crate::api::{self, IpFamilyPolicy};
-use crate::model::cluster::Cluster;
+use crate::model::cluster::{Cluster, Tier};
 use crate::names::{self, annotation, label};
 
-/// Where the read Service sends clients.
+/// Where a read Service sends clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reads<'a> {
-    /// To the core replicas that are labelled in sync, which may be nobody.
+    /// To the tier's replicas that are labelled in sync, which may be nobody.
     #[default]
     Replicas,
     /// To the master's pod: `whenEmpty: Master`, and no replica is in sync.
@@ -36,15 +36,20 @@ pub fn vip(cluster: &Cluster, master: Option<&str>, epoch: i64, families: &[Stri
     service(metadata, spec)
 }
 
-/// The read Service. A replica leaves it by losing its label, or its readiness. `families` are those the live Service has.
-pub fn replicas(cluster: &Cluster, reads: Reads<'_>, families: &[String]) -> Service {
-    let wanted = &cluster.spec.services.replicas;
-    let name = names::replicas_service(&cluster.name);
+/// A tier's read Service. A replica leaves it by losing its label, or its readiness. `families` are those the live Service
+/// has.
+pub fn reads(cluster: &Cluster, tier: Tier<'_>, reads: Reads<'_>, families: &[String]) -> Service {
+    let wanted = tier.service;
+    let name = names::read_service(&cluster.name, tier.name);
     let selector = match reads {
-        Reads::Replicas => in_sync(cluster),
+        Reads::Replicas => in_sync(cluster, tier),
         Reads::Master(pod) => one_pod(pod),
     };
-    let metadata = meta::object_with(cluster, Component::Replicas, name, &wanted.metadata);
+    let mut metadata = meta::object_with(cluster, Component::Replicas, name, &wanted.metadata);
+    if tier.level.is_some() {
+        let labels = metadata.labels.get_or_insert_default();
+        labels.insert(label::TIER.into(), tier.name.into());
+    }
     service(metadata, reached(&wanted.spec, selector, families))
 }
 
@@ -69,8 +74,8 @@ fn one_pod(pod: &str) -> Map {
     meta::map([(label::POD_NAME, pod)])
 }
 
-fn in_sync(cluster: &Cluster) -> Map {
-    let mut selector = meta::tier_selector(cluster, names::CORE_TIER);
+fn in_sync(cluster: &Cluster, tier: Tier<'_>) -> Map {
+    let mut selector = meta::tier_selector(cluster, tier.name);
     selector.extend(meta::map([(label::ROLE, "replica"), (label::IN_SYNC, "true")]));
     selector
 }

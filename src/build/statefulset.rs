@@ -26,7 +26,7 @@ pub fn build(cluster: &Cluster, tier: Tier<'_>, conf: &Conf, live: &LivePods) ->
     let mut metadata = meta::object(cluster, Component::Redis, name);
     let labels = metadata.labels.get_or_insert_default();
     labels.insert(label::TIER.into(), tier.name.into());
-    let retention = cluster.spec.storage.retention;
+    let retention = tier.storage.retention;
     Ok(StatefulSet {
         metadata,
         spec: StatefulSetSpec {
@@ -51,7 +51,7 @@ pub fn build(cluster: &Cluster, tier: Tier<'_>, conf: &Conf, live: &LivePods) ->
 }
 
 fn claim(cluster: &Cluster, tier: Tier<'_>, size: Option<&Quantity>) -> PersistentVolumeClaim {
-    let storage = &cluster.spec.storage;
+    let storage = tier.storage;
     let size = size.unwrap_or(&storage.size).clone();
     PersistentVolumeClaim {
         metadata: ObjectMeta {

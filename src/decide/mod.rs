@@ -6,7 +6,7 @@
 //!
 //! Read in this order: `view` (what the decisions look at), `roles` (who may do what, in order of urgency),
 //! then its questions `founding`, `operation`, `replicas` (who follows whom: `tree`, `layout`), `quorum`, `scale`; beside
-//! them `objects`, `settings` and `labels`, which never change a role; last `status` and `conditions`.
+//! them `objects` with `leftovers`, `settings` and `labels`, which never change a role; last `status` and `conditions`.
 
 mod awaiting;
 mod behind;
@@ -27,6 +27,7 @@ mod handover;
 mod hold;
 mod labels;
 mod layout;
+mod leftovers;
 mod lineage;
 mod links;
 mod moving;

@@ -1,16 +1,19 @@
-//! The set's Secrets and objects: what is missing, what differs, what nothing needs any more.
+//! The set's Secrets and objects: what is missing and what differs. What nothing needs any more is in `leftovers`.
 //!
 //! Only objects that this set controls are touched; an object of our name that is somebody else's is named in a
 //! condition. The VIP is one of them: its selector is the recorded master and nobody else.
 
+use std::collections::BTreeMap;
+
 use super::scale::stateful_set_replicas;
+use super::settings::{self, Settings};
 use super::view::View;
-use super::{requests, settings, sync};
+use super::{leftovers, requests, sync};
 use crate::api::WhenEmpty;
 use crate::api::status::{Derived, OperationKind};
 use crate::build::acl::{Hashes, PasswordHash};
 use crate::build::services::Reads;
-use crate::build::{self, acl, compare, conf, quantity};
+use crate::build::{self, BuildError, acl, compare, conf, quantity};
 use crate::model::cluster::Tier;
 use crate::model::observed::{AppSecret, Credentials, InternalSecret, Live, Member, ObjectId};
 use crate::model::plan::{Object, Step};
@@ -27,8 +30,8 @@ pub(super) struct Wanted {
     pub conflicts: Vec<(ObjectId, String)>,
     /// The Secret an application needs.
     pub binding: String,
-    /// Revision of redis.conf that new processes read.
-    pub config_revision: Option<String>,
+    /// Revision of redis.conf that new processes of each tier read.
+    pub config_revisions: BTreeMap<String, String>,
     /// Values that were derived, with reasons.
     pub derived: Vec<Derived>,
     /// Why redis.conf cannot be written, if it cannot.
@@ -132,63 +135,81 @@ pub(super) fn vip_names(view: &View, pod: &str) -> bool {
 }
 
 fn children(view: &View, wanted: &mut Wanted) {
-    let fresh = match conf::build(view.cluster) {
-        Ok(fresh) => fresh,
+    let settings = settings::decide(view);
+    let tiers = view
+        .cluster
+        .tiers()
+        .map(|tier| tier_inputs(view, tier, &settings, wanted));
+    let tiers = match tiers.collect::<Result<Vec<_>, _>>() {
+        Ok(tiers) => tiers,
         Err(error) => {
             wanted.config_error = Some(error.to_string());
             return;
         }
     };
-    wanted.derived = fresh.derived.clone();
-    // What Redis refuses, or does not know, is kept out of the file that new processes read.
-    let conf = if settings::decide(view).acceptable() {
-        fresh
-    } else {
-        conf_in_use(view).unwrap_or(fresh)
-    };
-    wanted.config_revision = Some(conf.revision.clone());
+    let revision = |inputs: &build::TierInputs| (inputs.tier.name.to_owned(), inputs.conf.revision.clone());
+    wanted.config_revisions = tiers.iter().map(revision).collect();
     let inputs = build::Inputs {
-        conf: &conf,
         master: vip_master(view),
         epoch: view.authority.epoch,
-        reads: reads(view),
-        tiers: view.cluster.tiers().map(|tier| tier_inputs(view, tier)).collect(),
-        live: kept(view),
+        vip_families: build::families(view.ours("Service", &names::vip(&view.cluster.name))),
+        tiers,
     };
     match build::all(view.cluster, &inputs) {
         Ok(objects) => objects.into_iter().for_each(|object| child(view, object, wanted)),
         Err(error) => wanted.config_error = Some(error.to_string()),
     }
     volumes(view, wanted);
-    old_config_maps(view, &names::config_map(&view.cluster.name, &conf.revision), wanted);
+    wanted.steps.extend(leftovers::decide(view, &wanted.config_revisions));
 }
 
-/// What our live Services hold that an apply must repeat.
-fn kept(view: &View) -> build::Live {
+/// What the objects of a tier depend on: the pods that it is to have now, its redis.conf, where its reads go, and what its live
+/// objects hold that an apply must repeat, with the restart that is being done.
+fn tier_inputs<'a>(
+    view: &View<'a>,
+    tier: Tier<'a>,
+    settings: &Settings,
+    wanted: &mut Wanted,
+) -> Result<build::TierInputs<'a>, BuildError> {
     let set = &view.cluster.name;
-    build::Live::read(
-        view.ours("Service", &names::vip(set)),
-        view.ours("Service", &names::replicas_service(set)),
-    )
-}
-
-/// The pods that a tier is to have now, and what its live StatefulSet holds, with the restart that is being done.
-fn tier_inputs<'a>(view: &View<'a>, tier: Tier<'a>) -> build::TierInputs<'a> {
-    let live = view.ours("StatefulSet", &names::stateful_set(&view.cluster.name, tier.name));
-    let live = build::LivePods::read(live);
+    let fresh = conf::build(view.cluster, tier)?;
+    derived(tier, &fresh, wanted);
+    // What Redis refuses, or does not know, is kept out of the file that new processes read.
+    let conf = match settings.acceptable(tier.name) {
+        true => fresh,
+        false => conf_in_use(view, tier).unwrap_or(fresh),
+    };
+    let live = build::LivePods::read(view.ours("StatefulSet", &names::stateful_set(set, tier.name)));
     let restart = requests::restart::under_way(view).map(str::to_owned);
-    build::TierInputs {
+    Ok(build::TierInputs {
         tier: tier.with_pods(u32::try_from(stateful_set_replicas(view, tier)).unwrap_or(1)),
+        conf,
+        reads: reads(view, tier),
+        families: build::families(view.ours("Service", &names::read_service(set, tier.name))),
         live: build::LivePods {
             restart: restart.or(live.restart),
             ..live
         },
-    }
+    })
 }
 
-/// The redis.conf that the StatefulSet's template mounts, as its ConfigMap has it.
-fn conf_in_use(view: &View) -> Option<conf::Conf> {
-    let name = view.observed.stateful_set(names::CORE_TIER)?.config_map.as_deref()?;
+/// What was derived for the core, and for the tiers that have it otherwise.
+fn derived(tier: Tier<'_>, conf: &conf::Conf, wanted: &mut Wanted) {
+    let of_tier = |known: &Derived| match tier.level {
+        None => known.clone(),
+        Some(_) => Derived {
+            reason: format!("{} in tier {}", known.reason, tier.name),
+            ..known.clone()
+        },
+    };
+    let new = conf.derived.iter().filter(|derived| !wanted.derived.contains(derived));
+    let new: Vec<_> = new.map(of_tier).collect();
+    wanted.derived.extend(new);
+}
+
+/// The redis.conf that the template of a tier's StatefulSet mounts, as its ConfigMap has it.
+fn conf_in_use(view: &View, tier: Tier<'_>) -> Option<conf::Conf> {
+    let name = view.observed.stateful_set(tier.name)?.config_map.as_deref()?;
     let text = view.ours("ConfigMap", name)?["data"][names::CONF_KEY]
         .as_str()?
         .to_owned();
@@ -199,10 +220,10 @@ fn conf_in_use(view: &View) -> Option<conf::Conf> {
     })
 }
 
-/// Where the read Service leads: to the replicas, or to the master while no replica is in sync and the user wants that.
-fn reads<'a>(view: &View<'a>) -> Reads<'a> {
-    let serves = |m: &Member| sync::serves_reads(view, m);
-    let wanted = view.cluster.spec.services.replicas.when_empty == WhenEmpty::Master;
+/// Where a tier's read Service leads: to its replicas, or to the master while none is in sync and the user wants that.
+fn reads<'a>(view: &View<'a>, tier: Tier<'_>) -> Reads<'a> {
+    let serves = |m: &Member| m.tier == tier.name && sync::serves_reads(view, m);
+    let wanted = tier.service.when_empty == WhenEmpty::Master;
     match vip_master(view).filter(|_| wanted && !view.observed.members.iter().any(serves)) {
         Some(master) => Reads::Master(master),
         None => Reads::Replicas,
@@ -243,47 +264,23 @@ fn child(view: &View, built: build::Object, wanted: &mut Wanted) {
 
 /// Volumes only grow. Claims are patched one by one: the StatefulSet's template of them can never change.
 fn volumes(view: &View, wanted: &mut Wanted) {
-    let Some(size) = quantity::parse(&view.cluster.spec.storage.size.0) else {
-        return;
+    let size = |tier: Tier| {
+        Some((
+            tier.name.to_owned(),
+            (tier.storage.size.0.clone(), quantity::parse(&tier.storage.size.0)?),
+        ))
     };
+    let sizes: BTreeMap<_, _> = view.cluster.tiers().filter_map(size).collect();
     for member in &view.observed.members {
-        let Some(claim) = &member.claim else { continue };
+        let (Some(claim), Some((size, bytes))) = (&member.claim, sizes.get(&member.tier)) else {
+            continue;
+        };
         let asked = claim.size.as_deref().and_then(quantity::parse);
-        if asked.is_some_and(|asked| asked < size) {
+        if asked.is_some_and(|asked| asked < *bytes) {
             wanted.steps.push(Step::Grow {
                 claim: names::claim(&member.name),
                 uid: claim.uid.clone(),
-                size: view.cluster.spec.storage.size.0.clone(),
-            });
-        }
-    }
-}
-
-/// Files of earlier revisions, once no pod was made with them.
-fn old_config_maps(view: &View, in_use: &str, wanted: &mut Wanted) {
-    let mounted = |name: &str| {
-        view.observed
-            .members
-            .iter()
-            .filter_map(|m| m.pod.as_ref()?.config_revision.as_deref())
-            .any(|r| name.ends_with(r))
-    };
-    let members_known = view
-        .observed
-        .members
-        .iter()
-        .all(|m| m.pod.as_ref().is_some_and(|p| p.config_revision.is_some()));
-    for (id, live) in view.observed.objects.iter().filter(|(id, _)| id.kind == "ConfigMap") {
-        let Live::Ours(body) = live else { continue };
-        let old = id.name != in_use && id.name.starts_with(&names::config_map(&view.cluster.name, ""));
-        if old
-            && members_known
-            && !mounted(&id.name)
-            && let Some(uid) = body["metadata"]["uid"].as_str()
-        {
-            wanted.steps.push(Step::Delete {
-                id: id.clone(),
-                uid: uid.to_owned(),
+                size: size.clone(),
             });
         }
     }

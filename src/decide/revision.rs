@@ -1,8 +1,6 @@
 //! Which pods are to be made anew: those that lack something that only a new pod can take up, and those that a person asked
 //! to restart.
 
-use std::collections::BTreeMap;
-
 use super::objects::Wanted;
 use super::requests::{approve, restart};
 use super::settings::Settings;
@@ -13,14 +11,14 @@ use crate::model::cluster::Tier;
 use crate::model::observed::Member;
 use crate::names;
 
-/// The outdated members, by ordinal.
+/// The outdated members, by tier and ordinal. Who is of no tier is never outdated: it goes.
 pub(super) fn outdated<'a>(view: &View<'a>, wanted: &Wanted, settings: &Settings) -> Vec<&'a Member> {
-    let of_tier = |tier: Tier<'a>| Some((tier.name, pod::revision(view.cluster, tier).ok()?));
-    let templates: BTreeMap<_, _> = view.cluster.tiers().filter_map(of_tier).collect();
-    let members = view.observed.members.iter();
-    members
-        .filter(|m| is_outdated(view, m, templates.get(m.tier.as_str()), wanted, settings))
-        .collect()
+    let of_tier = |tier: Tier<'a>| {
+        let template = pod::revision(view.cluster, tier).ok();
+        let members = view.observed.members.iter().filter(move |m| m.tier == tier.name);
+        members.filter(move |m| is_outdated(view, m, tier, template.as_ref(), wanted, settings))
+    };
+    view.cluster.tiers().flat_map(of_tier).collect()
 }
 
 /// The members that the operator makes anew, by ordinal: the outdated ones as far as that is its part, and whoever a person
@@ -37,28 +35,42 @@ pub(super) fn due<'a>(view: &View<'a>, outdated: &[&'a Member]) -> Vec<&'a Membe
     view.observed.members.iter().filter(is_due).collect()
 }
 
-/// What every pod is to be made with, as one word: the template and redis.conf. A change that running servers take up is
-/// another revision too.
+/// What every pod is to be made with, as one word: the templates and redis.confs of all tiers. A change that running servers
+/// take up is another revision too.
 pub(super) fn wanted(view: &View) -> Option<String> {
-    let template = pod::revision(view.cluster, view.cluster.core()).ok()?;
-    let conf = conf::build(view.cluster).ok()?.revision;
-    Some(meta::short_hash(format!("{template} {conf}").as_bytes()))
+    let of_tier = |tier: Tier| {
+        let template = pod::revision(view.cluster, tier).ok()?;
+        let conf = conf::build(view.cluster, tier).ok()?.revision;
+        Some(match tier.level {
+            None => format!("{template} {conf}"),
+            Some(_) => format!("{} {template} {conf}", tier.name),
+        })
+    };
+    let all = view.cluster.tiers().map(of_tier).collect::<Option<Vec<_>>>()?;
+    Some(meta::short_hash(all.join(" ").as_bytes()))
 }
 
 /// Whether a pod lacks something that only a new pod can take up.
-fn is_outdated(view: &View, member: &Member, template: Option<&String>, wanted: &Wanted, settings: &Settings) -> bool {
+fn is_outdated(
+    view: &View,
+    member: &Member,
+    tier: Tier<'_>,
+    template: Option<&String>,
+    wanted: &Wanted,
+    settings: &Settings,
+) -> bool {
     let Some(pod) = &member.pod else { return false };
     // A revision that somebody took off a pod is no reason to make it anew.
     let differs = |of_pod: &Option<String>, wanted: Option<&String>| {
         of_pod.is_some() && wanted.is_some() && of_pod.as_ref() != wanted
     };
-    let other_file = differs(&pod.config_revision, wanted.config_revision.as_ref());
-    differs(&pod.revision, template)
-        || other_file && (!settings.restart.is_empty() || has_removed(view, pod.config_revision.as_deref()))
+    let other_file = differs(&pod.config_revision, wanted.config_revisions.get(tier.name));
+    let needs_new = || settings.needs_restart(tier.name) || has_removed(view, tier, pod.config_revision.as_deref());
+    differs(&pod.revision, template) || other_file && needs_new()
 }
 
 /// Whether a pod was made with a directive that is not wanted any more: no command takes one back.
-fn has_removed(view: &View, revision: Option<&str>) -> bool {
+fn has_removed(view: &View, tier: Tier<'_>, revision: Option<&str>) -> bool {
     let file = |revision: &str| {
         let name = names::config_map(&view.cluster.name, revision);
         view.ours("ConfigMap", &name)?["data"][names::CONF_KEY].as_str()
@@ -66,7 +78,7 @@ fn has_removed(view: &View, revision: Option<&str>) -> bool {
     let Some(old) = revision.and_then(file) else {
         return false;
     };
-    let Ok(new) = conf::build(view.cluster) else {
+    let Ok(new) = conf::build(view.cluster, tier) else {
         return false;
     };
     let kept = conf::directives(&new.text);

@@ -1,11 +1,13 @@
-//! Scaling in: one pod at a time, the highest ordinal first, never the master.
+//! Scaling in: one pod at a time, of the lowest tier the highest ordinal first, never the master.
 //!
-//! A pod is locked out, leaves the electors, and only then the StatefulSet is made smaller by one.
+//! A pod is locked out, leaves the electors, and only then the StatefulSet is made smaller by one. Of a tier that spec does
+//! not have any more all pods part so, and then `leftovers` deletes its StatefulSet.
 
 use super::replicas::{may_leave, younger_looks};
 use super::roles::Roles;
 use super::switchover::{self, To};
 use super::view::{View, target};
+use super::{links, tree};
 use crate::api::status::OperationReason;
 use crate::model::cluster::Tier;
 use crate::model::observed::Member;
@@ -15,9 +17,9 @@ use crate::names;
 
 pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Roles {
     // The master is never scaled away: it hands over to a pod that stays.
-    if master.ordinal as usize >= view.pods()
-        && let Ok(target) = switchover::choose(view, facts, To::Below(view.pods()))
-    {
+    let mut tiers = view.cluster.tiers();
+    let stays = tiers.any(|tier| tier.name == master.tier && master.ordinal < tier.pods);
+    if !stays && let Ok(target) = switchover::choose(view, facts, To::Below(view.pods())) {
         return switchover::begin(view, target, OperationReason::ScaleIn, None);
     }
     let Some(victim) = victim(view) else {
@@ -36,10 +38,10 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
 
 /// A pod is locked out, detached, and leaves the electors when it may.
 pub(super) fn part(view: &View, victim: &Member, master: &Member, facts: &Facts, why: &str) -> Roles {
-    let Some(parent) = target(master) else {
+    if target(master).is_none() {
         return Roles::default();
-    };
-    if facts.link_users.contains(&names::link_user(&victim.name)) {
+    }
+    if let Some(parent) = parent(view, victim).and_then(target) {
         return Roles::steps(vec![Step::LockOut {
             parent,
             child: victim.name.clone(),
@@ -82,17 +84,53 @@ pub(super) fn part(view: &View, victim: &Member, master: &Member, facts: &Facts,
     }])
 }
 
-/// The pod that goes next, while a StatefulSet has more than spec leads to.
+/// Who lets a pod replicate: the master, or of a tier below the core whom it follows.
+fn parent<'a>(view: &View<'a>, child: &Member) -> Option<&'a Member> {
+    let below = child.facts().filter(|_| child.tier != names::CORE_TIER);
+    let followed = below.and_then(|facts| tree::parent(view, facts));
+    let mut parents = view.master().into_iter().chain(followed);
+    parents.find(|m| m.facts().is_some_and(|facts| links::may_attach(facts, &child.name)))
+}
+
+/// The pod that goes next, while a StatefulSet has more than spec leads to, or is of no tier of spec.
 fn victim<'a>(view: &View<'a>) -> Option<&'a Member> {
-    view.cluster.tiers().find_map(|tier| {
+    let tiers: Vec<_> = view.cluster.tiers().collect();
+    let members = || view.observed.members.iter().filter(|m| !view.is_master(m));
+    let is_removed = |m: &&Member| tiers.iter().all(|tier| tier.name != m.tier);
+    let removed = members().filter(is_removed).filter(|m| !is_apart(view, m));
+    let beyond = |tier: &Tier<'_>| {
         let now = usize::try_from(view.observed.stateful_set(tier.name)?.replicas).ok()?;
-        let ordinal = (now > view.stateful_set_goal(tier)).then_some(now - 1)?;
-        view.others().find(|m| is_at(m, tier, ordinal))
-    })
+        let ordinal = (now > view.stateful_set_goal(*tier)).then_some(now - 1)?;
+        members().find(|m| is_at(m, *tier, ordinal))
+    };
+    removed
+        .max_by_key(|m| m.ordinal)
+        .or_else(|| tiers.iter().rev().find_map(beyond))
 }
 
 fn is_at(member: &Member, tier: Tier<'_>, ordinal: usize) -> bool {
     member.tier == tier.name && member.ordinal as usize == ordinal
+}
+
+/// Whether nothing holds a pod any more: it confirms nothing, and nobody lets it replicate.
+fn is_free(view: &View, member: &Member) -> bool {
+    let is_elector = member
+        .claim
+        .as_ref()
+        .is_some_and(|c| view.authority.electors.iter().any(|e| e.volume == c.uid));
+    !is_elector && view.serving().is_some() && parent(view, member).is_none()
+}
+
+/// Whether a pod is free, and fenced if it answers.
+fn is_apart(view: &View, member: &Member) -> bool {
+    let answers = member.facts().filter(|f| f.loading.is_none());
+    is_free(view, member) && answers.is_none_or(|f| f.state() == RoleState::Fenced)
+}
+
+/// Whether all pods of a tier have parted from the set. Before there is a master any pod may be the one that is to be it.
+pub(super) fn has_parted(view: &View, tier: &str) -> bool {
+    let mut members = view.observed.members.iter().filter(|m| m.tier == tier);
+    view.serving().is_some() && members.all(|m| !view.is_master(m) && is_apart(view, m))
 }
 
 /// Number of pods a tier's StatefulSet is to have now: it grows at once and shrinks by one when the last pod has left.
@@ -110,15 +148,8 @@ pub(super) fn stateful_set_replicas(view: &View, tier: Tier<'_>) -> i32 {
     }
     let last = usize::try_from(now - 1).ok();
     let mut members = view.observed.members.iter();
-    let Some(last) = last.and_then(|last| members.find(|m| is_at(m, tier, last))) else {
-        return now - 1;
-    };
-    let is_elector = last
-        .claim
-        .as_ref()
-        .is_some_and(|c| view.authority.electors.iter().any(|e| e.volume == c.uid));
-    let locked_out = view
-        .serving()
-        .is_some_and(|(_, facts, _)| !facts.link_users.contains(&names::link_user(&last.name)));
-    if is_elector || !locked_out { now } else { now - 1 }
+    match last.and_then(|last| members.find(|m| is_at(m, tier, last))) {
+        Some(last) if !is_free(view, last) => now,
+        Some(_) | None => now - 1,
+    }
 }

@@ -1,8 +1,8 @@
 //! Configuration and the application's login of running servers. Never a change of role.
 //!
-//! A value is tried on one server before all get it; what Redis refuses stays out of the file as well.
+//! A value is tried on one server of a tier before all get it; what Redis refuses stays out of the tier's file as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::view::{View, target};
 use crate::build::conf;
@@ -15,57 +15,105 @@ use crate::model::redis::Facts;
 pub(super) struct Settings {
     /// Steps, in order.
     pub steps: Vec<Step>,
-    /// Directives no server knows.
-    pub unknown: Vec<String>,
-    /// Values that were refused, with Redis's words.
-    pub refused: Vec<(String, String)>,
-    /// Directives that only a restart changes.
-    pub restart: Vec<String>,
+    /// What each tier's own directives came to.
+    tiers: BTreeMap<String, OfTier>,
+}
+
+/// What the directives of one tier came to.
+#[derive(Debug, Default)]
+struct OfTier {
+    unknown: Vec<String>,
+    refused: Vec<(String, String)>,
+    restart: Vec<String>,
 }
 
 impl Settings {
-    /// Whether the configuration may be written into the file that new processes read.
-    pub fn acceptable(&self) -> bool {
-        self.unknown.is_empty() && self.refused.is_empty()
+    /// Whether the configuration of a tier may be written into the file that new processes read.
+    pub fn acceptable(&self, tier: &str) -> bool {
+        let of_tier = self.tiers.get(tier);
+        of_tier.is_none_or(|t| t.unknown.is_empty() && t.refused.is_empty())
+    }
+
+    /// Whether a tier has directives that only a restart changes.
+    pub fn needs_restart(&self, tier: &str) -> bool {
+        self.tiers.get(tier).is_some_and(|t| !t.restart.is_empty())
+    }
+
+    /// Directives no server knows.
+    pub fn unknown(&self) -> BTreeSet<&str> {
+        self.tiers
+            .values()
+            .flat_map(|t| &t.unknown)
+            .map(String::as_str)
+            .collect()
+    }
+
+    /// Values that were refused, with Redis's words.
+    pub fn refused(&self) -> BTreeSet<&(String, String)> {
+        self.tiers.values().flat_map(|t| &t.refused).collect()
+    }
+
+    /// Directives that only a restart changes.
+    pub fn restart(&self) -> BTreeSet<&str> {
+        self.tiers
+            .values()
+            .flat_map(|t| &t.restart)
+            .map(String::as_str)
+            .collect()
     }
 }
 
+/// A server that answers, and what it said.
+type Answering<'a> = (&'a Member, &'a Facts);
+
 pub(super) fn decide(view: &View) -> Settings {
-    // A spec that cannot be rendered is reported where the file is written.
-    let wanted = conf::live_values(view.cluster).unwrap_or_default();
-    let answering: Vec<(&Member, &Facts)> = view
-        .observed
-        .members
-        .iter()
-        .filter(|m| m.pod.as_ref().is_some_and(|p| !p.deleting))
+    let running = |m: &&Member| m.pod.as_ref().is_some_and(|p| !p.deleting);
+    let members = view.observed.members.iter().filter(running);
+    let answering: Vec<Answering> = members
         .filter_map(|m| m.facts().filter(|f| f.loading.is_none()).map(|f| (m, f)))
         .collect();
     let mut out = Settings::default();
-    for (key, value) in &wanted {
-        let shown = || answering.iter().filter_map(|(_, f)| f.managed.get(key));
-        let differs = || shown().flatten().any(|current| !same_value(key, value, current));
+    let logins = answering
+        .iter()
+        .filter_map(|(member, facts)| login(view, member, facts));
+    out.steps.extend(logins);
+    for tier in view.cluster.tiers() {
+        // A spec that cannot be rendered is reported where the file is written.
+        let wanted = conf::live_values(view.cluster, tier).unwrap_or_default();
+        let of_tier: Vec<_> = answering.iter().filter(|(m, _)| m.tier == tier.name).copied().collect();
+        let found = classify(view, &wanted, &answering, &of_tier);
+        out.tiers.insert(tier.name.to_owned(), found);
+        let drifted: Vec<_> = of_tier
+            .iter()
+            .filter_map(|(m, f)| differing(view, m, f, &wanted))
+            .collect();
+        // One server tries what is new; the others follow when it was taken.
+        let tried = of_tier.len() <= 1 || drifted.len() < of_tier.len();
+        let now = drifted.into_iter().take(if tried { usize::MAX } else { 1 });
+        out.steps.extend(now);
+    }
+    out
+}
+
+/// What became of a tier's directives. Every server is asked for those of all tiers, and each knows what the others know.
+fn classify(view: &View, wanted: &BTreeMap<String, String>, answering: &[Answering], of_tier: &[Answering]) -> OfTier {
+    let mut out = OfTier::default();
+    for (key, value) in wanted {
+        let mut shown = of_tier.iter().filter_map(|(_, f)| f.managed.get(key));
+        let mut differs = || shown.any(|current| current.as_ref().is_some_and(|c| !same_value(key, value, c)));
         match view.observed.refused.get(&(key.clone(), value.clone())) {
             Some(Refusal::Refused(words)) => out.refused.push((key.clone(), words.clone())),
             Some(Refusal::Immutable) if differs() => out.restart.push(key.clone()),
             Some(Refusal::Immutable | Refusal::Shown(_)) | None => {}
         }
-        if shown().any(Option::is_none) {
+        if answering
+            .iter()
+            .filter_map(|(_, f)| f.managed.get(key))
+            .any(Option::is_none)
+        {
             out.unknown.push(key.clone());
         }
     }
-    for (member, facts) in &answering {
-        if let Some(step) = login(view, member, facts) {
-            out.steps.push(step);
-        }
-    }
-    let drifted: Vec<_> = answering
-        .iter()
-        .filter_map(|(m, f)| differing(view, m, f, &wanted))
-        .collect();
-    // One server tries what is new; the others follow when it was taken.
-    let tried = answering.len() <= 1 || drifted.len() < answering.len();
-    out.steps
-        .extend(drifted.into_iter().take(if tried { usize::MAX } else { 1 }));
     out
 }
 

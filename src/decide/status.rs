@@ -2,6 +2,8 @@
 //!
 //! Values that always move are left out, so that a quiet set writes nothing.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::SignedDuration;
 
@@ -13,7 +15,7 @@ use super::view::View;
 use super::{awaiting, conditions, draining, events, labels, priority, requests, sync, tree};
 use crate::api::status::{
     Binding, ConfigStatus, Endpoints, HighWaterMark, MemberState, MemberStatus, RedisReplicaSetStatus, Role,
-    ServerVersion,
+    ServerVersion, TierStatus,
 };
 use crate::model::observed::{Member, Trouble};
 use crate::model::plan::Note;
@@ -36,29 +38,27 @@ pub(super) fn status(
 ) -> (Option<RedisReplicaSetStatus>, Vec<Note>) {
     let old = &view.observed.status;
     let members: Vec<_> = view.observed.members.iter().map(|m| member(view, m)).collect();
-    let replicas = members
-        .iter()
-        .filter(|m| m.uid.is_some() && !is_master(view, &m.name))
-        .count();
-    let serving = view.observed.members.iter().filter(|m| sync::serves_reads(view, m));
+    let core = in_tier(view, &members, names::CORE_TIER);
+    let below = view.cluster.tiers().filter(|tier| tier.level.is_some());
     let roll = Roll::of(view, wanted, settings);
     let mut new = RedisReplicaSetStatus {
         observed_generation: Some(view.cluster.generation),
         high_water_mark: old.high_water_mark.clone(),
-        replicas: Some(count(replicas)),
-        ready_replicas: Some(count(serving.count())),
+        replicas: Some(core.replicas),
+        ready_replicas: Some(core.ready_replicas),
         selector: Some(selector(&view.cluster.name)),
         version: version(view).or_else(|| old.version.clone()),
         endpoints: Some(endpoints(view)),
         binding: Some(Binding {
             name: wanted.binding.clone(),
         }),
+        tiers: below.map(|tier| in_tier(view, &members, tier.name)).collect(),
         members,
         requests: requests::outcomes(view, roles.hold.as_ref()),
         update: Some(roll.status()),
         config: Some(ConfigStatus {
-            applied_revision: wanted.config_revision.clone(),
-            pending_restart: settings.restart.clone(),
+            applied_revision: wanted.config_revisions.get(names::CORE_TIER).cloned(),
+            pending_restart: settings.restart().into_iter().map(str::to_owned).collect(),
             derived: wanted.derived.clone(),
         }),
         ..RedisReplicaSetStatus::default()
@@ -75,6 +75,26 @@ pub(super) fn status(
 
 fn count(n: usize) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+/// What is seen of a tier, the master not counted.
+fn in_tier(view: &View, members: &[MemberStatus], tier: &str) -> TierStatus {
+    let replicas: Vec<_> = members
+        .iter()
+        .filter(|m| m.tier == tier && !is_master(view, &m.name))
+        .collect();
+    let serving = view
+        .observed
+        .members
+        .iter()
+        .filter(|m| m.tier == tier && sync::serves_reads(view, m));
+    let parents: BTreeSet<_> = replicas.iter().filter_map(|m| m.from.as_deref()).collect();
+    TierStatus {
+        name: tier.to_owned(),
+        replicas: count(replicas.iter().filter(|m| m.uid.is_some()).count()),
+        ready_replicas: count(serving.count()),
+        parents: count(parents.len()),
+    }
 }
 
 /// Selector of the replicas' pods, for `/scale`.

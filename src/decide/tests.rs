@@ -37,6 +37,7 @@ mod sources;
 mod story;
 mod switchover;
 mod text;
+mod tier_objects;
 mod unreachable;
 mod votes;
 mod world;

@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use super::nodes::Nodes;
 use super::stores::Stores;
 use super::words::{last_words, words};
-use crate::model::cluster::{Cluster, Tier};
+use crate::model::cluster::Cluster;
 use crate::model::observed::{ClaimFacts, InternalSecret, Live, Member, ObjectId, PodFacts, Trouble};
 use crate::model::redis::{PodUid, ProbeError, Seen};
 use crate::names::{self, annotation, label, user};
@@ -30,17 +30,20 @@ pub(super) struct Found {
     claim: Option<ClaimFacts>,
 }
 
-/// Every member that exists or should, by tier and ordinal.
+/// Every member that exists or should, by tier and ordinal; last those of tiers that are not in spec any more.
 pub(super) fn find(
     stores: &Stores,
     nodes: &Nodes,
     cluster: &Cluster,
     objects: &BTreeMap<ObjectId, Live>,
 ) -> Vec<Found> {
-    cluster
-        .tiers()
-        .flat_map(|tier| of_tier(stores, nodes, cluster, tier, objects))
-        .collect()
+    let wanted = cluster.tiers().map(|tier| (tier.name, tier.pods));
+    let removed = super::objects::removed_tiers(cluster, objects).map(|tier| (tier, 0));
+    let all: Vec<_> = wanted.chain(removed).collect();
+    let members = all
+        .into_iter()
+        .flat_map(|(tier, pods)| of_tier(stores, nodes, cluster, tier, pods, objects));
+    members.collect()
 }
 
 /// A tier's members. Pods of an earlier scale-in may still be there, and they do not end in the order of their ordinals.
@@ -48,11 +51,12 @@ fn of_tier(
     stores: &Stores,
     nodes: &Nodes,
     cluster: &Cluster,
-    tier: Tier<'_>,
+    tier: &str,
+    pods: u32,
     objects: &BTreeMap<ObjectId, Live>,
 ) -> Vec<Found> {
-    let stateful_set = names::stateful_set(&cluster.name, tier.name);
-    let live = super::objects::stateful_set(cluster, tier.name, objects);
+    let stateful_set = names::stateful_set(&cluster.name, tier);
+    let live = super::objects::stateful_set(cluster, tier, objects);
     let controller = live.and_then(|body| body["metadata"]["uid"].as_str());
     let ours = |pod: &Pod| {
         let by = pod
@@ -74,7 +78,7 @@ fn of_tier(
         (claim.labels().get(label::SET) == Some(&cluster.name)).then(|| claim_facts(&claim))
     };
     let asked = live.map_or(0, |body| super::stateful_set_facts(body).replicas);
-    let count = tier.pods.max(u32::try_from(asked).unwrap_or(0));
+    let count = pods.max(u32::try_from(asked).unwrap_or(0));
     let there = stores.pods.all();
     let ending = there
         .iter()
@@ -88,7 +92,7 @@ fn of_tier(
             Found {
                 pod: pod(&name),
                 claim: claim(&name),
-                tier: tier.name.to_owned(),
+                tier: tier.to_owned(),
                 ordinal,
                 name,
             }
@@ -277,6 +281,7 @@ fn claim_facts(claim: &PersistentVolumeClaim) -> ClaimFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::TierSpec;
     use serde_json::{Value, json};
 
     const OWNER: &str = "uid-of-the-stateful-set";
@@ -341,6 +346,41 @@ mod tests {
             names_of(&found),
             [("cache-0", false), ("cache-1", false), ("cache-2", false)]
         );
+    }
+
+    #[test]
+    fn the_pods_of_every_tier_are_members_also_of_one_that_is_gone_from_spec() {
+        let mut cluster = cluster();
+        cluster.spec.tiers = vec![TierSpec {
+            replicas: 2,
+            ..TierSpec::new("edge")
+        }];
+        let mut objects = stateful_set(3);
+        for (tier, owner) in [("edge", "uid-of-edge"), ("gone", "uid-of-gone")] {
+            let id = ObjectId {
+                kind: "StatefulSet",
+                name: names::stateful_set("cache", tier),
+            };
+            let metadata = json!({"uid": owner, "labels": {label::TIER: tier}});
+            let body = json!({"metadata": metadata, "spec": {"replicas": 1}});
+            objects.insert(id, Live::Ours(body));
+        }
+        let mut there = pods(&["cache-0", "cache-edge-1"], OWNER);
+        there.extend(pods(&["cache-edge-0"], "uid-of-edge"));
+        there.extend(pods(&["cache-gone-0"], "uid-of-gone"));
+        let stores = Stores::of(there, Vec::new());
+        let found = find(&stores, &Nodes::default(), &cluster, &objects);
+        let want = [
+            ("cache-0", true),
+            ("cache-1", false),
+            ("cache-2", false),
+            ("cache-edge-0", true),
+            // Another StatefulSet controls it.
+            ("cache-edge-1", false),
+            ("cache-gone-0", true),
+        ];
+        assert_eq!(names_of(&found), want);
+        assert_eq!(found.last().map(|m| m.tier.as_str()), Some("gone"));
     }
 
     #[test]

@@ -127,10 +127,8 @@ fn requests(set: &RedisReplicaSet) -> BTreeMap<String, String> {
 
 /// What the probes ask each server for: the directives whose values the set has an opinion on.
 fn probed_directives(cluster: &Cluster) -> BTreeSet<String> {
-    crate::build::conf::live_values(cluster)
-        .unwrap_or_default()
-        .into_keys()
-        .collect()
+    let of_tier = |tier: Tier| crate::build::conf::live_values(cluster, tier).unwrap_or_default();
+    cluster.tiers().flat_map(of_tier).map(|(key, _)| key).collect()
 }
 
 /// The set's EndpointSlices that node proxies follow, each with its version: all but those of headless Services.
@@ -162,13 +160,15 @@ fn vip_pods(stores: &Stores, cluster: &Cluster) -> BTreeSet<String> {
     endpoints.filter_map(|e| e.target_ref.as_ref()?.name.clone()).collect()
 }
 
-/// What the StatefulSets of the tiers say, as far as they exist.
+/// What the StatefulSets of the tiers say, as far as they exist, also of those that spec does not have any more.
 fn stateful_sets(cluster: &Cluster, objects: &BTreeMap<ObjectId, Live>) -> BTreeMap<String, StatefulSetFacts> {
-    let of_tier = |tier: Tier| {
-        let body = objects::stateful_set(cluster, tier.name, objects)?;
-        Some((tier.name.to_owned(), stateful_set_facts(body)))
+    let wanted = cluster.tiers().map(|tier| tier.name.to_owned());
+    let all = wanted.chain(objects::removed_tiers(cluster, objects).map(str::to_owned));
+    let of_tier = |tier: String| {
+        let facts = stateful_set_facts(objects::stateful_set(cluster, &tier, objects)?);
+        Some((tier, facts))
     };
-    cluster.tiers().filter_map(of_tier).collect()
+    all.filter_map(of_tier).collect()
 }
 
 /// A StatefulSet's numbers from its JSON.

@@ -69,7 +69,7 @@ pub(super) async fn live(
     found
 }
 
-/// Names of the set's objects; its redis.conf by the revision that is wanted now.
+/// Names of the set's objects; a redis.conf by the revision that is wanted now.
 fn ids(cluster: &Cluster) -> Vec<ObjectId> {
     let mut ids: Vec<_> = build::ids(cluster)
         .into_iter()
@@ -78,13 +78,18 @@ fn ids(cluster: &Cluster) -> Vec<ObjectId> {
             name,
         })
         .collect();
-    if let Ok(conf) = build::conf::build(cluster) {
+    for conf in cluster
+        .tiers()
+        .filter_map(|tier| build::conf::build(cluster, tier).ok())
+    {
         let name = names::config_map(&cluster.name, &conf.revision);
         ids.push(ObjectId {
             kind: build::Kind::ConfigMap.as_str(),
             name,
         });
     }
+    ids.sort();
+    ids.dedup();
     ids
 }
 
@@ -158,6 +163,20 @@ pub fn owner(meta: &ObjectMeta) -> Option<(String, String)> {
         .iter()
         .find(|o| o.controller == Some(true))?;
     Some((owner.uid.clone(), format!("{} {}", owner.kind, owner.name)))
+}
+
+/// Tiers that have a StatefulSet of ours and are not in spec any more, by name.
+pub(super) fn removed_tiers<'a>(
+    cluster: &Cluster,
+    objects: &'a BTreeMap<ObjectId, Live>,
+) -> impl Iterator<Item = &'a str> {
+    let wanted: Vec<_> = cluster.tiers().map(|tier| tier.name.to_owned()).collect();
+    let tier = |(id, live): (&'a ObjectId, &'a Live)| match live {
+        Live::Ours(body) if id.kind == "StatefulSet" => body["metadata"]["labels"][names::label::TIER].as_str(),
+        Live::Ours(_) | Live::Foreign { .. } | Live::Unread => None,
+    };
+    let all = objects.iter().filter_map(tier);
+    all.filter(move |tier| !wanted.iter().any(|name| name == tier))
 }
 
 /// A tier's StatefulSet, if it is ours: one of its name may be that of another set's.

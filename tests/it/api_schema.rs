@@ -220,6 +220,7 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
         "version": {"engine": "Redis", "version": "8.2.1", "mixed": false},
         "endpoints": {"master": "a:6379", "replicas": "b:6379", "convergedAt": "2026-11-23T07:12:09.000001Z"},
         "binding": {"name": "cache-app"},
+        "tiers": [{"name": "edge", "replicas": 4, "readyReplicas": 4, "parents": 2}],
         "members": [{"name": "cache-0", "uid": "u", "tier": "core", "role": "replica", "from": "cache-1", "node": "n",
             "zone": "z", "state": "InSync", "since": time, "revision": "r", "priority": 1, "message": "m"}],
         "update": {"revision": "r", "updated": 2, "total": 3, "waitingFor": "cache-0 to be in sync"},

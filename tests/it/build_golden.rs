@@ -2,13 +2,15 @@
 //!
 //! `UPDATE=1` writes the files. The same lists are what a real apiserver is asked to take and give back unchanged.
 
+use std::collections::BTreeMap;
+
 use redis_operator::api::RedisReplicaSet;
 use redis_operator::build::acl::Password;
 use redis_operator::build::compare::differs;
 use redis_operator::build::secrets::{self, Internal};
 use redis_operator::build::services::Reads;
-use redis_operator::build::{self, Inputs, Live, LivePods, Object, TierInputs, conf, meta};
-use redis_operator::model::cluster::Cluster;
+use redis_operator::build::{self, Inputs, LivePods, Object, TierInputs, conf, meta};
+use redis_operator::model::cluster::{Cluster, Tier};
 use serde_json::{Value, json};
 
 use crate::crd::generated;
@@ -29,20 +31,25 @@ pub fn logins() -> (Internal, Password) {
     )
 }
 
+/// What the objects of a tier depend on while nothing of it is there yet.
+pub fn tier_inputs<'a>(cluster: &Cluster, tier: Tier<'a>) -> TierInputs<'a> {
+    TierInputs {
+        tier,
+        conf: conf::build(cluster, tier).expect("a redis.conf"),
+        reads: Reads::Replicas,
+        families: Vec::new(),
+        live: LivePods::default(),
+    }
+}
+
 /// What is applied for the minimal set, just born.
 pub fn minimal() -> Vec<Object> {
     let cluster = set("minimal");
-    let conf = conf::build(&cluster).expect("a redis.conf");
     let inputs = Inputs {
-        conf: &conf,
         master: None,
         epoch: 0,
-        reads: Reads::Replicas,
-        tiers: vec![TierInputs {
-            tier: cluster.core(),
-            live: LivePods::default(),
-        }],
-        live: Live::default(),
+        vip_families: Vec::new(),
+        tiers: vec![tier_inputs(&cluster, cluster.core())],
     };
     build::all(&cluster, &inputs).expect("objects")
 }
@@ -55,24 +62,31 @@ pub fn full() -> Vec<Object> {
 /// [`full`], with the families that its Services have by now.
 pub fn full_with(families: Vec<String>) -> Vec<Object> {
     let cluster = set("full");
-    let conf = conf::build(&cluster).expect("a redis.conf");
     let born_with = k8s_openapi::apimachinery::pkg::api::resource::Quantity("10Gi".into());
     let inputs = Inputs {
-        conf: &conf,
         master: Some("orders-3"),
         epoch: 12,
-        reads: Reads::Master("orders-3"),
+        vip_families: families,
         tiers: vec![TierInputs {
-            tier: cluster.core().with_pods(6),
+            reads: Reads::Master("orders-3"),
             live: LivePods {
                 claim_size: Some(born_with),
                 restart: Some("all@inc-4711".into()),
             },
+            ..tier_inputs(&cluster, cluster.core().with_pods(6))
         }],
-        live: Live {
-            vip_families: families,
-            ..Live::default()
-        },
+    };
+    build::all(&cluster, &inputs).expect("objects")
+}
+
+/// What is applied for the set with tiers, just born.
+fn tiers() -> Vec<Object> {
+    let cluster = set("tiers");
+    let inputs = Inputs {
+        master: Some("catalog-0"),
+        epoch: 1,
+        vip_families: Vec::new(),
+        tiers: cluster.tiers().map(|tier| tier_inputs(&cluster, tier)).collect(),
     };
     build::all(&cluster, &inputs).expect("objects")
 }
@@ -100,6 +114,22 @@ fn the_objects_of_a_full_set_are_these() {
 }
 
 #[test]
+fn the_objects_of_a_set_with_tiers_are_these() {
+    let objects = tiers();
+    generated(
+        "tests/it/golden/tiers.yaml",
+        &yaml(objects.iter().map(|object| &object.value)),
+    );
+    // Whoever looks for them knows all names but those of redis.conf.
+    let named = |(kind, name): &(build::Kind, String)| objects.iter().any(|o| (o.kind, &o.name) == (*kind, name));
+    let ids = build::ids(&set("tiers"));
+    assert!(ids.iter().all(named), "{ids:?}");
+    let files = objects.iter().filter(|o| o.kind == build::Kind::ConfigMap).count();
+    // The core and the tier that says nothing have the same file.
+    assert_eq!((objects.len(), files), (ids.len() + 2, 2));
+}
+
+#[test]
 fn the_secrets_of_a_set_are_these() {
     for name in ["minimal", "full"] {
         let cluster = set(name);
@@ -115,7 +145,7 @@ fn the_secrets_of_a_set_are_these() {
 
 #[test]
 fn every_object_is_ours_named_once_and_sealed() {
-    for (objects, owner) in [(minimal(), "cache"), (full(), "orders")] {
+    for (objects, owner) in [(minimal(), "cache"), (full(), "orders"), (tiers(), "catalog")] {
         for object in &objects {
             let Object { kind, name, value, .. } = object;
             assert_eq!(
@@ -140,7 +170,7 @@ fn every_object_is_ours_named_once_and_sealed() {
 
 #[test]
 fn selectors_hold_the_labels_of_set_and_tier_only_and_pods_have_no_role() {
-    for objects in [minimal(), full()] {
+    for objects in [minimal(), full(), tiers()] {
         let spec = &objects.last().expect("a StatefulSet").value["spec"];
         let selector = spec["selector"]["matchLabels"].as_object().expect("labels");
         assert_eq!(
@@ -159,7 +189,7 @@ fn selectors_hold_the_labels_of_set_and_tier_only_and_pods_have_no_role() {
 
 #[test]
 fn a_change_of_any_field_we_write_is_seen() {
-    for object in minimal().into_iter().chain(full()) {
+    for object in minimal().into_iter().chain(full()).chain(tiers()) {
         let desired = object.value;
         let mut places = Vec::new();
         leaves(&desired, String::new(), &mut places);
@@ -214,6 +244,32 @@ fn only_what_a_pod_must_be_made_anew_for_changes_its_revision() {
         |c| c.spec.template.spec.termination_grace_period_seconds = None,
     ];
     assert!(new.into_iter().all(|change| revision(change) != before));
+}
+
+#[test]
+fn the_revision_of_a_tier_is_its_own() {
+    let revisions = |change: fn(&mut Cluster)| {
+        let mut cluster = set("tiers");
+        change(&mut cluster);
+        let revision = |tier: Tier| build::pod::revision(&cluster, tier).expect("a revision");
+        let named = cluster.tiers().map(|tier| (tier.name.to_owned(), revision(tier)));
+        named.collect::<BTreeMap<_, _>>()
+    };
+    let before = revisions(|_| {});
+    let changed = |change| {
+        let after = revisions(change);
+        let names = before.keys().filter(|name| before[*name] != after[*name]);
+        names.map(String::as_str).collect::<Vec<_>>()
+    };
+    let image = changed(|c| c.spec.image = "redis:8.3".into());
+    assert_eq!(image, ["analytics", "core", "east"]);
+    // A block that a tier gives replaces the set's.
+    let of_set = changed(|c| c.spec.template.spec.priority_class_name = Some("high".into()));
+    assert_eq!(of_set, ["core", "east"]);
+    let of_tier = changed(|c| c.spec.tiers[0].resources = None);
+    assert_eq!(of_tier, ["analytics"]);
+    let of_nobody = changed(|c| (c.spec.tiers[1].replicas, c.spec.tiers[0].from) = (9, "core".into()));
+    assert_eq!(of_nobody, [""; 0]);
 }
 
 #[test]

@@ -124,7 +124,7 @@ impl Connection {
 fn files(cluster: &Cluster) -> (String, String) {
     let (internal, application) = logins();
     let users = acl::file(cluster, &internal.hashes(Some(application.hash()))).unwrap();
-    (conf::build(cluster).unwrap().text, users)
+    (conf::build(cluster, cluster.core()).unwrap().text, users)
 }
 
 /// The full set's, without the directive that no server knows.
@@ -172,7 +172,7 @@ fn what_a_person_configured_is_in_force_and_can_be_set_live_with_the_same_words(
     let (text, users) = files(&cluster);
     let server = Server::start("live", &text, &users);
     let mut operator = server.login("rrs-operator", &logins().0.operator);
-    let values = conf::live_values(&cluster).unwrap();
+    let values = conf::live_values(&cluster, cluster.core()).unwrap();
     let read = |operator: &mut Connection| -> Vec<String> {
         values.keys().map(|key| operator.ask(&["CONFIG", "GET", key])).collect()
     };

@@ -9,12 +9,11 @@ use std::process::{Command, Stdio};
 
 use redis_operator::api::{ExternalTrafficPolicy, ServiceType};
 use redis_operator::build::compare::{Found, differs};
-use redis_operator::build::services::Reads;
-use redis_operator::build::{self, Inputs, Kind, Live, LivePods, Object, TierInputs, conf, meta, secrets};
+use redis_operator::build::{self, Inputs, Kind, Object, meta, secrets};
 use redis_operator::model::cluster::Cluster;
 use serde_json::{Value, json};
 
-use crate::build_golden::{full, full_with, logins, minimal, set};
+use crate::build_golden::{full, full_with, logins, minimal, set, tier_inputs};
 
 /// Runs kubectl with a text on its standard input; its output, or what it complained of.
 fn kubectl(arguments: &[&str], input: &str) -> Result<String, String> {
@@ -102,9 +101,7 @@ fn an_apiserver_gives_back_every_object_without_a_difference() {
         assert_eq!(differs(&object.value, &apply(&object.value, object.manager)), None);
     }
     let vip = serde_json::from_str(&get("Service", "orders")).unwrap();
-    full_with(Live::read(Some(&vip), None).vip_families)
-        .iter()
-        .for_each(same);
+    full_with(build::families(Some(&vip))).iter().for_each(same);
     for name in ["minimal", "full"] {
         let (internal, application) = logins();
         let cluster = set(name);
@@ -144,17 +141,11 @@ fn changed(master: Option<&str>, change: impl FnOnce(&mut Cluster)) -> Vec<Objec
     let mut cluster = set("full");
     cluster.name = "moving".into();
     change(&mut cluster);
-    let conf = conf::build(&cluster).unwrap();
     let inputs = Inputs {
-        conf: &conf,
         master,
         epoch: 3,
-        reads: Reads::Replicas,
-        tiers: vec![TierInputs {
-            tier: cluster.core(),
-            live: LivePods::default(),
-        }],
-        live: Live::default(),
+        vip_families: Vec::new(),
+        tiers: vec![tier_inputs(&cluster, cluster.core())],
     };
     build::all(&cluster, &inputs).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Every pod as it was seen. Nothing here is the authority: who is master is not told by a pod's role or state.
+//! Every pod and every tier as it was seen. Nothing here is the authority: who is master is not told by a pod's role or state.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
@@ -44,6 +44,20 @@ pub struct MemberStatus {
     pub message: Option<String>,
 }
 
+/// One tier below the core as it was seen.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TierStatus {
+    /// Name of the tier.
+    pub name: String,
+    /// Pods of the tier that exist.
+    pub replicas: i32,
+    /// Pods of the tier that are in sync.
+    pub ready_replicas: i32,
+    /// Pods that feed pods of the tier.
+    pub parents: i32,
+}
+
 words! {
     /// Role of a pod, also its label.
     #[derive(Default)]
@@ -67,9 +81,9 @@ words! {
         Loading = "Loading",
         /// It receives a full resync.
         Syncing = "Syncing",
-        /// It is further behind than services.replicas.maxLag.
+        /// It is further behind than its read Service allows (maxLag).
         Lagging = "Lagging",
-        /// It follows the master.
+        /// It follows the master, or a pod that does.
         InSync = "InSync",
         /// It cannot reach its parent.
         LinkDown = "LinkDown",

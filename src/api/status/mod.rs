@@ -19,7 +19,7 @@ mod seen;
 pub use authority::{
     Elector, Fenced, History, Identity, Operation, OperationKind, OperationReason, PendingFence, Quorum,
 };
-pub use members::{MemberState, MemberStatus, Role};
+pub use members::{MemberState, MemberStatus, Role, TierStatus};
 pub use report::{FailoverReport, FenceState, Phases, Point, Positions, Proof, Resyncs, Verdict, Witnesses};
 pub use requests::{Outcome, Request};
 pub use seen::{Binding, ConfigStatus, Derived, Endpoints, HighWaterMark, ServerVersion, UpdateStatus};
@@ -87,11 +87,11 @@ pub struct RedisReplicaSetStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
 
-    /// Replicas that are in sync.
+    /// Core replicas that are in sync.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready_replicas: Option<i32>,
 
-    /// Label selector of the replicas' pods; read by a HorizontalPodAutoscaler.
+    /// Label selector of the core replicas' pods; read by a HorizontalPodAutoscaler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
 
@@ -107,7 +107,12 @@ pub struct RedisReplicaSetStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub binding: Option<Binding>,
 
-    /// Every pod, by ordinal, at most 200.
+    /// Every tier below the core, at most 8.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub tiers: Vec<TierStatus>,
+
+    /// Every pod, by tier and ordinal, at most 200.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub members: Vec<MemberStatus>,

@@ -1,4 +1,4 @@
-//! redis.conf: what every pod boots with.
+//! redis.conf: what every pod of a tier boots with.
 //!
 //! A pod boots fenced: a replica of nobody, that takes no writes and serves no stale reads. Which pod is master, its
 //! `min-replicas-to-write` and its credentials never stand in this file; the operator gives them to a running server.
@@ -14,7 +14,7 @@ use super::grace::Grace;
 use super::{BuildError, meta, quantity};
 use crate::api::reserved;
 use crate::api::status::Derived;
-use crate::model::cluster::Cluster;
+use crate::model::cluster::{Cluster, Tier};
 use crate::model::redis::{NOWHERE, UNARMED};
 use crate::names;
 
@@ -39,22 +39,21 @@ pub struct Conf {
     pub derived: Vec<Derived>,
 }
 
-/// Writes the set's redis.conf; the same spec makes the same bytes.
+/// Writes a tier's redis.conf; the same spec makes the same bytes.
 ///
 /// # Errors
-/// [`BuildError::ReservedDirective`] and [`BuildError::NotADirective`] for a key of `spec.config` that admission would
-/// refuse today, [`BuildError::Quantity`] for a memory limit that is no quantity.
-pub fn build(cluster: &Cluster) -> Result<Conf, BuildError> {
-    check(&cluster.spec.config)?;
-    let derived: Vec<_> = maxmemory(cluster)?.into_iter().collect();
+/// [`BuildError::ReservedDirective`] and [`BuildError::NotADirective`] for a key of `config` that admission would refuse today, [`BuildError::Quantity`] for a memory limit that is no quantity.
+pub fn build(cluster: &Cluster, tier: Tier<'_>) -> Result<Conf, BuildError> {
+    check(tier)?;
+    let derived: Vec<_> = maxmemory(tier)?.into_iter().collect();
     let mut writer = Writer::default();
-    server(&mut writer, cluster);
+    server(&mut writer, cluster, tier);
     replication(&mut writer, cluster);
     persistence(&mut writer, cluster);
     for Derived { key, value, .. } in &derived {
         writer.line(key, [value.as_str()]);
     }
-    for (key, value) in &cluster.spec.config {
+    for (key, value) in tier.config() {
         writer.line(key, arguments(key, value));
     }
     let text = writer.finish();
@@ -76,21 +75,22 @@ pub fn revision(text: &str) -> String {
 }
 
 /// The directives a person decides, and `maxmemory` where it is derived, with the value that should be in force on
-/// every server: what a running server may be asked for with `CONFIG GET` and given with `CONFIG SET`. Values are as
+/// every server of a tier: what a running server may be asked for with `CONFIG GET` and given with `CONFIG SET`. Values are as
 /// written, `1gb` and not its bytes. Keys Redis cannot set live are here too: only the server knows which these are.
 ///
 /// # Errors
 /// As [`build`].
-pub fn live_values(cluster: &Cluster) -> Result<BTreeMap<String, String>, BuildError> {
-    check(&cluster.spec.config)?;
+pub fn live_values(cluster: &Cluster, tier: Tier<'_>) -> Result<BTreeMap<String, String>, BuildError> {
+    check(tier)?;
     let mut values = BTreeMap::from([
         ("appendfsync".to_owned(), appendfsync(cluster).to_owned()),
         ("appendonly".to_owned(), "yes".to_owned()),
         (MAX_LAG.to_owned(), max_lag(cluster)),
     ]);
-    values.extend(busy_reply(cluster).map(|value| (BUSY_REPLY[0].to_owned(), value)));
-    values.extend(maxmemory(cluster)?.map(|Derived { key, value, .. }| (key, value)));
-    values.extend(cluster.spec.config.clone());
+    values.extend(busy_reply(cluster, tier).map(|value| (BUSY_REPLY[0].to_owned(), value)));
+    values.extend(maxmemory(tier)?.map(|Derived { key, value, .. }| (key, value)));
+    let own = tier.config().into_iter();
+    values.extend(own.map(|(key, value)| (key.to_owned(), value.to_owned())));
     Ok(values)
 }
 
@@ -102,19 +102,20 @@ fn max_lag(cluster: &Cluster) -> String {
 
 /// Milliseconds of a script after which a server says that it is busy, unless a person chose. At most Redis's own 5 s,
 /// and no more than the silence that makes a master unreachable: else a script of 4 s looks like a hang.
-fn busy_reply(cluster: &Cluster) -> Option<String> {
-    let chosen = BUSY_REPLY.iter().any(|key| cluster.spec.config.contains_key(*key));
+fn busy_reply(cluster: &Cluster, tier: Tier<'_>) -> Option<String> {
+    let config = tier.config();
+    let chosen = BUSY_REPLY.iter().any(|key| config.contains_key(key));
     let after: Duration = cluster.spec.failover.down_after.into();
     (!chosen).then(|| after.as_millis().min(5000).to_string())
 }
 
-fn check(config: &BTreeMap<String, String>) -> Result<(), BuildError> {
-    for key in config.keys() {
+fn check(tier: Tier<'_>) -> Result<(), BuildError> {
+    for key in tier.config().into_keys() {
         if !is_directive(key) {
-            return Err(BuildError::NotADirective(key.clone()));
+            return Err(BuildError::NotADirective(key.to_owned()));
         }
         if reserved::is_reserved(key) {
-            return Err(BuildError::ReservedDirective(key.clone()));
+            return Err(BuildError::ReservedDirective(key.to_owned()));
         }
     }
     Ok(())
@@ -126,7 +127,7 @@ fn is_directive(text: &str) -> bool {
     text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(inner)
 }
 
-fn server(writer: &mut Writer, cluster: &Cluster) {
+fn server(writer: &mut Writer, cluster: &Cluster, tier: Tier<'_>) {
     writer.line("bind", ["*", "-::*"]);
     writer.line("port", [names::REDIS_PORT.to_string().as_str()]);
     // Every user has a password and `default` is off, so the mode would only refuse the pod's own address.
@@ -138,9 +139,9 @@ fn server(writer: &mut Writer, cluster: &Cluster) {
     );
     writer.line(
         "shutdown-timeout",
-        [Grace::of(cluster).shutdown_seconds.to_string().as_str()],
+        [Grace::of(tier).shutdown_seconds.to_string().as_str()],
     );
-    if let Some(after) = busy_reply(cluster) {
+    if let Some(after) = busy_reply(cluster, tier) {
         writer.line(BUSY_REPLY[0], [after.as_str()]);
     }
 }
@@ -173,11 +174,11 @@ fn appendfsync(cluster: &Cluster) -> &'static str {
 }
 
 /// `maxmemory` in whole mebibytes, rounded down, if there is a limit and the person named none.
-fn maxmemory(cluster: &Cluster) -> Result<Option<Derived>, BuildError> {
-    if cluster.spec.config.contains_key("maxmemory") {
+fn maxmemory(tier: Tier<'_>) -> Result<Option<Derived>, BuildError> {
+    if tier.config().contains_key("maxmemory") {
         return Ok(None);
     }
-    let Some(limit) = cluster.spec.resources.limits.get("memory") else {
+    let Some(limit) = tier.resources.limits.get("memory") else {
         return Ok(None);
     };
     let refused = || BuildError::Quantity {

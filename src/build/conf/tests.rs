@@ -1,7 +1,7 @@
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::*;
-use crate::api::{AppendFsync, RedisReplicaSetSpec};
+use crate::api::{AppendFsync, RedisReplicaSetSpec, Resources, TierSpec};
 
 fn cluster(change: impl FnOnce(&mut RedisReplicaSetSpec)) -> Cluster {
     let mut spec = RedisReplicaSetSpec::new("redis:8.2");
@@ -13,6 +13,14 @@ fn cluster(change: impl FnOnce(&mut RedisReplicaSetSpec)) -> Cluster {
         generation: 1,
         spec,
     }
+}
+
+fn build(cluster: &Cluster) -> Result<Conf, BuildError> {
+    super::build(cluster, cluster.core())
+}
+
+fn live_values(cluster: &Cluster) -> Result<BTreeMap<String, String>, BuildError> {
+    super::live_values(cluster, cluster.core())
 }
 
 fn with_config(pairs: &[(&str, &str)]) -> Cluster {
@@ -152,7 +160,7 @@ fn a_short_grace_period_shortens_the_wait_at_shutdown() {
         (Some(3600), 10, 10),
     ] {
         let cluster = cluster(|spec| spec.template.spec.termination_grace_period_seconds = grace);
-        let parts = Grace::of(&cluster);
+        let parts = Grace::of(cluster.core());
         assert_eq!((parts.sleep_seconds, parts.shutdown_seconds), (sleep, shutdown));
         assert!(parts.sleep_seconds + parts.shutdown_seconds + 5 <= parts.total_seconds);
         assert!(
@@ -195,4 +203,41 @@ fn a_busy_server_says_so_before_it_is_taken_for_dead_unless_a_person_chose() {
         assert_eq!(lines, [format!("{key} \"60000\"")]);
         assert_eq!(live_values(&cluster).unwrap()[key], "60000");
     }
+}
+
+#[test]
+fn a_tier_has_its_own_directives_beside_the_sets_and_its_own_limit() {
+    let cluster = cluster(|spec| {
+        spec.config = [("hz", "10"), ("maxclients", "100")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        spec.resources.limits.insert("memory".into(), Quantity("1Gi".into()));
+        let limits = [("memory".to_owned(), Quantity("4Gi".into()))].into();
+        spec.tiers = vec![
+            TierSpec {
+                config: [("hz".to_owned(), "50".to_owned())].into(),
+                resources: Some(Resources {
+                    limits,
+                    ..Resources::default()
+                }),
+                ..TierSpec::new("large")
+            },
+            TierSpec::new("same"),
+            TierSpec {
+                config: [("dir".to_owned(), "/".to_owned())].into(),
+                ..TierSpec::new("wrong")
+            },
+        ];
+    });
+    let of = |name: &str| cluster.tiers().find(|tier| tier.name == name).unwrap();
+    let large = super::build(&cluster, of("large")).unwrap().text;
+    for line in ["hz \"50\"", "maxclients \"100\"", "maxmemory \"3072mb\""] {
+        assert_eq!(large.matches(&format!("\n{line}\n")).count(), 1, "{line}: {large}");
+    }
+    let values = super::live_values(&cluster, of("large")).unwrap();
+    assert_eq!((values["hz"].as_str(), values["maxmemory"].as_str()), ("50", "3072mb"));
+    assert_eq!(super::build(&cluster, of("same")), build(&cluster));
+    let refused = Err(BuildError::ReservedDirective("dir".into()));
+    assert_eq!(super::build(&cluster, of("wrong")), refused);
+    assert!(build(&cluster).is_ok());
 }

@@ -8,11 +8,11 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::volumes;
 use crate::build::grace::Grace;
-use crate::model::cluster::Cluster;
+use crate::model::cluster::{Cluster, Tier};
 use crate::names;
 
 /// Builds it.
-pub fn redis(cluster: &Cluster) -> Container {
+pub fn redis(cluster: &Cluster, tier: Tier<'_>) -> Container {
     let spec = &cluster.spec;
     let some = |map: &std::collections::BTreeMap<_, _>| (!map.is_empty()).then(|| map.clone());
     Container {
@@ -30,13 +30,13 @@ pub fn redis(cluster: &Cluster) -> Container {
             protocol: Some("TCP".into()),
             ..ContainerPort::default()
         }]),
-        resources: (!spec.resources.is_empty()).then(|| ResourceRequirements {
-            requests: some(&spec.resources.requests),
-            limits: some(&spec.resources.limits),
+        resources: (!tier.resources.is_empty()).then(|| ResourceRequirements {
+            requests: some(&tier.resources.requests),
+            limits: some(&tier.resources.limits),
             claims: None,
         }),
         readiness_probe: Some(readiness()),
-        lifecycle: Some(pre_stop(cluster)),
+        lifecycle: Some(pre_stop(tier)),
         // The only way to see why a new set's Redis refused its file.
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         security_context: Some(restricted()),
@@ -86,11 +86,11 @@ fn readiness() -> Probe {
 }
 
 /// The kubelet's own sleep: time to hand the master over before SIGTERM, without a shell in the image.
-fn pre_stop(cluster: &Cluster) -> Lifecycle {
+fn pre_stop(tier: Tier<'_>) -> Lifecycle {
     Lifecycle {
         pre_stop: Some(LifecycleHandler {
             sleep: Some(SleepAction {
-                seconds: Grace::of(cluster).sleep_seconds,
+                seconds: Grace::of(tier).sleep_seconds,
             }),
             ..LifecycleHandler::default()
         }),

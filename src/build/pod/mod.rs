@@ -31,7 +31,7 @@ pub fn template(
     conf: &Conf,
     restart: Option<&str>,
 ) -> Result<PodTemplateSpec, BuildError> {
-    let own = &cluster.spec.template.metadata;
+    let own = &tier.template.metadata;
     let common = &cluster.spec.common_metadata;
     let mut ours = meta::labels(cluster, Component::Redis);
     ours.insert(label::TIER.into(), tier.name.into());
@@ -56,24 +56,24 @@ pub fn template(
 /// # Errors
 /// As [`template`].
 pub fn revision(cluster: &Cluster, tier: Tier<'_>) -> Result<String, BuildError> {
-    let own = &cluster.spec.template.metadata;
+    let own = &tier.template.metadata;
     let wanted = serde_json::to_value((spec(cluster, tier, ""), &own.labels, &own.annotations));
     let wanted = wanted.map_err(|error| BuildError::NotAnObject(error.to_string()))?;
     Ok(meta::short_hash(wanted.to_string().as_bytes()))
 }
 
 fn spec(cluster: &Cluster, tier: Tier<'_>, config_map: &str) -> PodSpec {
-    let wanted = &cluster.spec.template.spec;
+    let wanted = &tier.template.spec;
     let placement = placement::of(cluster, tier);
     PodSpec {
-        containers: vec![container::redis(cluster)],
+        containers: vec![container::redis(cluster, tier)],
         volumes: Some(volumes::of(cluster, config_map)),
         image_pull_secrets: pull_secrets(cluster),
         readiness_gates: Some(vec![PodReadinessGate {
             condition_type: names::READINESS_GATE.into(),
         }]),
-        termination_grace_period_seconds: Some(Grace::of(cluster).total_seconds),
-        security_context: Some(security(cluster)),
+        termination_grace_period_seconds: Some(Grace::of(tier).total_seconds),
+        security_context: Some(security(tier)),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         node_selector: meta::some(wanted.node_selector.clone()),
@@ -99,8 +99,8 @@ fn pull_secrets(cluster: &Cluster) -> Option<Vec<LocalObjectReference>> {
     })
 }
 
-fn security(cluster: &Cluster) -> PodSecurityContext {
-    let wanted = cluster.spec.template.spec.security_context;
+fn security(tier: Tier<'_>) -> PodSecurityContext {
+    let wanted = tier.template.spec.security_context;
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(wanted.run_as_user),

@@ -24,7 +24,7 @@ pub struct Placement {
 
 /// A person's spread constraints replace all of ours; an anti-affinity of theirs replaces our anti-affinity.
 pub fn of(cluster: &Cluster, tier: Tier<'_>) -> Placement {
-    let wanted = &cluster.spec.template.spec;
+    let wanted = &tier.template.spec;
     if !wanted.topology_spread_constraints.is_empty() {
         let spread = wanted
             .topology_spread_constraints

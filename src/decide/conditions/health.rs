@@ -1,11 +1,12 @@
 //! How the servers are: replication, append-only files, the operator's own path to them, and where they run.
 
 use super::{Verdict, no, yes};
-use crate::api::Reason;
 use crate::api::status::{MemberState, RedisReplicaSetStatus};
+use crate::api::{Period, Reason};
 use crate::decide::quorum::min_target;
 use crate::decide::view::View;
 use crate::decide::{cut, divergence, settings, sync};
+use crate::model::cluster::Tier;
 use crate::model::observed::Member;
 use crate::names;
 
@@ -38,7 +39,9 @@ pub(super) fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
             Reason::Lagging,
             format!(
                 "{} is over {} behind since {:.0}",
-                member.name, view.cluster.spec.services.replicas.max_lag, member.since.0
+                member.name,
+                max_lag(view, &member.tier),
+                member.since.0
             ),
         );
     }
@@ -107,10 +110,25 @@ fn path_blocked(view: &View) -> Option<Verdict> {
     ))
 }
 
-/// The replicas' output buffer limit of spec.config, if a replica that is behind by the backlog would exceed it.
+/// What the read Service of a tier allows.
+fn max_lag<'a>(view: &View<'a>, tier: &str) -> &'a Period {
+    let own = view.cluster.tiers().find(|t| t.name == tier);
+    &own.unwrap_or_else(|| view.cluster.core()).service.max_lag
+}
+
+/// The output buffer limit for replicas of a tier that feeds some, if a replica that is behind by the backlog would exceed it.
 fn small_replica_buffer<'a>(view: &View<'a>) -> Option<&'a str> {
+    let tiers: Vec<_> = view.cluster.tiers().collect();
+    let feeds = |tier: &&Tier| {
+        let is_below = |other: &Tier| other.level.is_some_and(|level| level.from == tier.index);
+        tier.level.is_none() || tiers.iter().any(is_below)
+    };
+    tiers.iter().filter(feeds).find_map(|tier| small_buffer(*tier))
+}
+
+fn small_buffer(tier: Tier<'_>) -> Option<&str> {
     const BACKLOG: u64 = 64 << 20;
-    let limit = view.cluster.spec.config.get("client-output-buffer-limit")?;
+    let limit = *tier.config().get("client-output-buffer-limit")?;
     let mut words = limit.split_whitespace();
     words.find(|class| matches!(*class, "replica" | "slave"))?;
     let hard = settings::bytes(words.next()?)?;

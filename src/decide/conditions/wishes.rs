@@ -121,13 +121,13 @@ pub(super) fn config(view: &View, wanted: &Wanted, settings: &Settings) -> Verdi
     if let Some(error) = &wanted.config_error {
         return no(Reason::RefusedByRedis, error.clone());
     }
-    if let Some(key) = settings.unknown.first() {
+    if let Some(key) = settings.unknown().first() {
         return no(
             Reason::UnknownDirective,
             format!("{key} is not known to {server}; nothing was changed"),
         );
     }
-    if let Some((key, words)) = settings.refused.first() {
+    if let Some((key, words)) = settings.refused().first() {
         return no(Reason::RefusedByRedis, format!("{key}: {words}"));
     }
     let bad = view
@@ -144,10 +144,14 @@ pub(super) fn config(view: &View, wanted: &Wanted, settings: &Settings) -> Verdi
     if let Some(words) = bad {
         return no(Reason::UnknownDirective, words);
     }
-    if !settings.restart.is_empty() {
+    let restart = settings.restart();
+    if !restart.is_empty() {
         return yes(
             Reason::RestartPending,
-            format!("{} take effect when pods are made anew", settings.restart.join(", ")),
+            format!(
+                "{} take effect when pods are made anew",
+                Vec::from_iter(restart).join(", ")
+            ),
         );
     }
     yes(Reason::Applied, "the configuration is in force")

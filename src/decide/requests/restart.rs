@@ -36,7 +36,12 @@ pub(in crate::decide) fn under_way<'a>(view: &View<'a>) -> Option<&'a str> {
 /// Whether a pod is still to be made anew for the request that is being done.
 pub(in crate::decide) fn is_due(view: &View, member: &Member) -> bool {
     let asked = under_way(view).and_then(|value| Some((value, whom(value).ok()?)));
-    asked.is_some_and(|(value, whom)| member.pod.is_some() && is_meant(view, member, whom) && !is_anew(member, value))
+    // A pod of a tier that is not in spec any more goes, and is not made anew.
+    let stays = view.cluster.tiers().any(|tier| tier.name == member.tier);
+    stays
+        && asked.is_some_and(|(value, whom)| {
+            member.pod.is_some() && is_meant(view, member, whom) && !is_anew(member, value)
+        })
 }
 
 fn is_meant(view: &View, member: &Member, whom: Whom) -> bool {

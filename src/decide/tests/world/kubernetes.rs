@@ -102,7 +102,7 @@ impl World {
             AppSecret::Present { sha256 } => Some(sha256.clone()),
             AppSecret::Unknown | AppSecret::Absent | AppSecret::Unusable(_) => None,
         };
-        let config = crate::build::conf::live_values(&self.cluster).unwrap();
+        let config = crate::build::conf::live_values(&self.cluster, self.cluster.core()).unwrap();
         let Some(pod) = self.pod_mut(ordinal) else { return };
         (pod.started, pod.trouble, pod.starts_in) = (Some(now), None, Some(1));
         let booted = Redis::boot(run_id, replid, data, loading);
@@ -147,18 +147,20 @@ impl World {
 
     /// The set's objects as an earlier pass left them.
     pub fn build_objects(&mut self, pods: u32) {
-        let conf = build::conf::build(&self.cluster).unwrap();
+        let tier = self.cluster.core().with_pods(pods);
+        let conf = build::conf::build(&self.cluster, tier).unwrap();
         let master = self.status.master.as_ref().map(|m| m.name.clone());
         let inputs = build::Inputs {
-            conf: &conf,
             master: master.as_deref(),
             epoch: self.status.epoch.unwrap_or(0),
-            reads: build::services::Reads::Replicas,
+            vip_families: Vec::new(),
             tiers: vec![build::TierInputs {
-                tier: self.cluster.core().with_pods(pods),
+                tier,
+                conf,
+                reads: build::services::Reads::Replicas,
+                families: Vec::new(),
                 live: build::LivePods::default(),
             }],
-            live: build::Live::default(),
         };
         for build::Object {
             kind,

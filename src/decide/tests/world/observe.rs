@@ -268,7 +268,7 @@ impl World {
     }
 
     fn managed(&self, redis: &Redis) -> BTreeMap<String, Option<String>> {
-        let wanted = crate::build::conf::live_values(&self.cluster).unwrap();
+        let wanted = crate::build::conf::live_values(&self.cluster, self.cluster.core()).unwrap();
         let value = |key: &String, wanted: &String| {
             let known = !self.unknown_directives.contains(key);
             known.then(|| redis.config.get(key).unwrap_or(wanted).clone())

@@ -1,4 +1,4 @@
-//! What is left when a set is deleted: exactly what `storage.retention` says, and what was kept is found again.
+//! What is left when a set, or a tier of it, is deleted: exactly what `storage.retention` says, and what was kept is found again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -59,6 +59,25 @@ fn deleting_a_set_leaves_nothing_if_its_volumes_are_not_retained() -> Outcome {
     })
 }
 
+#[test]
+fn a_tier_that_is_taken_out_of_spec_leaves_its_volumes_and_nothing_else() -> Outcome {
+    Scene::play("tier", |scene| {
+        let set = {
+            let _alone = Scene::start_alone();
+            let spec = json!({"image": "redis:8.0", "tiers": [{"name": "edge", "replicas": 2}]});
+            let set = Set::create(&scene.cluster, &scene.namespace, "tiered", spec)?;
+            set.wait_ready(READY)?;
+            set
+        };
+        set.change(&json!({"spec": {"tiers": []}}))?;
+        let volumes = (0..2).map(|ordinal| format!("persistentvolumeclaims/data-tiered-edge-{ordinal}"));
+        let expected = volumes.collect();
+        let of_tier = |object: &Value| text(&object["metadata"]["name"]).contains("tiered-edge");
+        wait_left_of(scene, &of_tier, &expected)?;
+        set.wait_ready(READY)
+    })
+}
+
 fn founded(scene: &Scene, name: &str, when_deleted: &str) -> Outcome<Set> {
     let _alone = Scene::start_alone();
     let spec = json!({"image": "redis:8.0", "storage": {"retention": {"whenDeleted": when_deleted}}});
@@ -81,11 +100,15 @@ fn some_numbers(scene: &Scene, set: &Set) -> Outcome<BTreeSet<u64>> {
 }
 
 fn wait_left(scene: &Scene, set: &Set, expected: &BTreeSet<String>) -> Outcome {
+    wait_left_of(scene, &|object| belongs(object, set), expected)
+}
+
+fn wait_left_of(scene: &Scene, is_own: &dyn Fn(&Value) -> bool, expected: &BTreeSet<String>) -> Outcome {
     until("exactly what retention says to be left", GONE, || {
         let mut left = BTreeSet::new();
         for kind in KINDS {
             let objects = scene.cluster.kubernetes.list(kind, &scene.namespace, "")?;
-            let own = objects.iter().filter(|object| belongs(object, set));
+            let own = objects.iter().filter(|object| is_own(object));
             left.extend(own.map(|object| format!("{kind}/{}", text(&object["metadata"]["name"]))));
         }
         Ok(Look::when(left == *expected, format!("{left:?}")))
