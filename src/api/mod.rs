@@ -43,4 +43,4 @@ pub use status::{
     Witnesses,
 };
 pub use template::{FsGroupChangePolicy, Metadata, PodMetadata, PodSecurity, PodSpec, Template};
-pub use tiers::{Electable, TierSpec};
+pub use tiers::TierSpec;

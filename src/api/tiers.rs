@@ -13,7 +13,6 @@ use super::services::ReplicasService;
 use super::shapes;
 use super::spec::{Resources, Storage};
 use super::template::Template;
-use super::words::words;
 
 /// Most tiers of a set; rules that compare tiers with each other are priced by it.
 pub const TIERS: u32 = 8;
@@ -28,8 +27,7 @@ pub struct TierSpec {
     pub name: String,
 
     /// Tier whose pods these replicate from: core, which is the master's own replicas, or another tier, at most 4 steps to
-    /// core. A pod replicates from the master itself only if the core has no replica that can feed it. May change at any
-    /// time.
+    /// core. Nobody of a tier replicates from the master itself, or becomes master. May change at any time.
     #[serde(default = "core")]
     #[schemars(length(min = 1, max = 16))]
     pub from: String,
@@ -39,16 +37,11 @@ pub struct TierSpec {
     #[schemars(range(min = 0, max = 100))]
     pub replicas: i32,
 
-    /// Pods of this tier on one parent, 1 to 32. What finds no parent in the tier that from names replicates from one a step
-    /// further up. May change at any time.
+    /// Pods of this tier on one parent, 1 to 32. What finds no place in the tier that from names replicates from one a step
+    /// further up, at last from core replicas beyond this number. May change at any time.
     #[serde(default = "four")]
     #[schemars(range(min = 1, max = 32))]
     pub max_replicas_per_parent: i32,
-
-    /// Whether a pod of this tier may become master: Never, or as a LastResort, when nobody in core may. May change at any
-    /// time.
-    #[serde(default)]
-    pub electable: Electable,
 
     /// What Redis asks of its node and may use in this tier; replaces the set's resources as a whole. Absent: the set's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +75,6 @@ impl TierSpec {
             from: core(),
             replicas: one(),
             max_replicas_per_parent: four(),
-            electable: Electable::default(),
             resources: None,
             storage: None,
             config: BTreeMap::new(),
@@ -112,16 +104,4 @@ fn storage(generator: &mut SchemaGenerator) -> Schema {
     }
     schema.ensure_object().insert("required".into(), json!(["size"]));
     schema
-}
-
-words! {
-    /// Whether pods of a tier may become master.
-    #[derive(Default)]
-    pub enum Electable {
-        /// They never do.
-        #[default]
-        Never = "Never",
-        /// When nobody in core may.
-        LastResort = "LastResort",
-    }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::scale;
 use super::view::View;
 use crate::build;
-use crate::model::observed::{Live, ObjectId};
+use crate::model::observed::{Live, Member, ObjectId};
 use crate::model::plan::Step;
 use crate::names;
 
@@ -24,19 +24,15 @@ pub(super) fn decide(view: &View, config_revisions: &BTreeMap<String, String>) -
 fn config_maps(view: &View, config_revisions: &BTreeMap<String, String>) -> Vec<Step> {
     let set = &view.cluster.name;
     let in_use = |name: &str| config_revisions.values().any(|r| name == names::config_map(set, r));
-    let mut known = view
-        .observed
-        .members
-        .iter()
-        .map(|m| m.pod.as_ref()?.config_revision.as_deref());
-    let Some(mounted) = known.by_ref().collect::<Option<Vec<_>>>() else {
+    let of_member = |m: &Member| m.pod.as_ref()?.config_revision.clone();
+    let Some(mounted) = view.observed.members.iter().map(of_member).collect::<Option<Vec<_>>>() else {
         return Vec::new();
     };
     let is_old = |id: &ObjectId| {
         id.kind == "ConfigMap"
             && id.name.starts_with(&names::config_map(set, ""))
             && !in_use(&id.name)
-            && !mounted.iter().any(|r| id.name.ends_with(r))
+            && !mounted.iter().any(|r| id.name.ends_with(r.as_str()))
     };
     delete(view, is_old)
 }

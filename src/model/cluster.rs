@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 
 use kube::Resource as _;
 
-use crate::api::{
-    Electable, RedisReplicaSet, RedisReplicaSetSpec, ReplicasService, Resources, Storage, Template, TierSpec,
-};
+use crate::api::{RedisReplicaSet, RedisReplicaSetSpec, ReplicasService, Resources, Storage, Template, TierSpec};
 use crate::names;
 
 /// A set whose object has everything that its children are named and owned by.
@@ -57,8 +55,6 @@ pub struct Level {
     pub from: usize,
     /// Pods of this tier on one parent.
     pub most: usize,
-    /// Whether its pods may become master.
-    pub electable: Electable,
 }
 
 impl<'a> Tier<'a> {
@@ -156,7 +152,6 @@ impl Cluster {
             level: Some(Level {
                 from,
                 most: usize::try_from(tier.max_replicas_per_parent).unwrap_or(0),
-                electable: tier.electable,
             }),
             resources: tier.resources.as_ref().unwrap_or(&self.spec.resources),
             storage: tier.storage.as_ref().unwrap_or(&self.spec.storage),
