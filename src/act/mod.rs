@@ -200,6 +200,7 @@ async fn other(actor: &Actor<'_>, step: &Step, memory: &mut Memory) -> Result<()
         | Step::Fence { .. }
         | Step::Drain { .. }
         | Step::CatchUp { .. }
+        | Step::ComeAlong { .. }
         | Step::Attach { .. }
         | Step::LockOut { .. } => Err(ActError::Missing("a role step is done with its kind")),
     }
@@ -221,6 +222,7 @@ pub fn name(step: &Step) -> &'static str {
         Step::Fence { .. } => "fence",
         Step::Drain { .. } => "drain",
         Step::CatchUp { .. } => "catch-up",
+        Step::ComeAlong { .. } => "come-along",
         Step::KillClients { .. } => "kill-clients",
         Step::DeletePod { .. } => "delete-pod",
         Step::Attach { .. } => "attach",

@@ -39,6 +39,13 @@ pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) ->
             })
             .await
         }
+        Step::ComeAlong { to, lineage } => {
+            let there = |f: &Facts| f.replid == *lineage && f.replica_link().is_some_and(|link| link.up);
+            on(actor, to, "come-along", async |c| {
+                roles::look_until(c, there, COME_ALONG).await
+            })
+            .await
+        }
         Step::Attach { child, parent, epoch } => attach(actor, observed, child, parent, *epoch).await,
         Step::KillClients { .. }
         | Step::DeletePod { .. }
@@ -60,6 +67,8 @@ pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) ->
 
 /// How long one drain looks: decide judges what was seen, and may ask for another.
 const DRAIN: Duration = Duration::from_millis(250);
+/// How long one look at a child that is to come along takes.
+const COME_ALONG: Duration = Duration::from_millis(100);
 /// How long one catching up looks.
 const CATCH_UP: Duration = Duration::from_millis(400);
 

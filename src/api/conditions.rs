@@ -120,6 +120,8 @@ words! {
         OnlyUnelectable = "OnlyUnelectable",
         /// The operator reaches a replica and the master, but they do not reach each other.
         PathBlocked = "PathBlocked",
+        /// A tier has more replicas than the pods above it are to have, or the core has none that they could hang on.
+        TooFewParents = "TooFewParents",
         /// With two pods nothing ends the writes of a silent master.
         TooFewPods = "TooFewPods",
         /// The recorded master has no data, although the set had some.
@@ -322,6 +324,7 @@ impl ConditionType {
                 LinkDown,
                 Diverged,
                 Fenced,
+                TooFewParents,
             ],
             Self::PersistenceHealthy => &[Healthy, AofOff, WriteFailed, RewriteFailed],
             Self::UpToDate => &[

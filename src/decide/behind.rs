@@ -29,7 +29,7 @@ pub(super) fn evidence(view: &View) -> Option<Hold> {
         .find(|m| !is_named(view, m) && !fences::is_pending(view, m));
     let epoch = view.authority.epoch;
     let carried = |m: &Member| m.claim.as_ref().and_then(|c| c.epoch);
-    let later = view.observed.members.iter().find(|m| carried(m) > Some(epoch));
+    let later = view.core().find(|m| carried(m) > Some(epoch));
     let evidence = match (stranger, later.filter(|_| view.authority.master.is_some())) {
         (Some(member), _) => format!("{} takes writes, but status does not name it master", member.name),
         (None, Some(member)) => {
@@ -141,7 +141,7 @@ fn electors(view: &View, master: &Member, facts: &Facts, identity: &Identity) ->
             entered_with: None,
         })
     };
-    let others = view.observed.members.iter().filter(|m| !m.is(master));
+    let others = view.core().filter(|m| !m.is(master));
     let others = others.filter_map(|m| {
         let follows = m.facts().is_some_and(|f| view.attached(f, master, facts, &m.name));
         let uid = m.uid().filter(|_| follows).unwrap_or_default();
@@ -158,8 +158,10 @@ fn is_harmless(view: &View, named: &Identity) -> bool {
     facts.is_some_and(|f| f.loading.is_none() && matches!(f.state(), RoleState::Fenced | RoleState::Attached { .. }))
 }
 
+/// Nobody of a tier: whoever armed such a pod, it never was a master.
 fn armed<'a>(view: &View<'a>) -> impl Iterator<Item = (&'a Member, &'a Facts)> + use<'a> {
-    let answering = view.observed.members.iter().filter_map(|m| Some((m, m.facts()?)));
+    let members = view.observed.members.iter().filter(|m| m.is_core());
+    let answering = members.filter_map(|m| Some((m, m.facts()?)));
     answering.filter(|(_, f)| f.loading.is_none() && matches!(f.state(), RoleState::Armed { .. }))
 }
 

@@ -281,6 +281,12 @@ fn may_be_master(view: &View, vote: &Vote) -> Option<String> {
     if view.is_fenced(&vote.member.name) {
         return Some("is fenced by request".into());
     }
+    if !vote.member.is_core() {
+        return Some(format!(
+            "is of tier {}, whose pods never become master",
+            vote.member.tier
+        ));
+    }
     if let Some(why) = priority::forbids(view, vote.member) {
         return Some(why.to_owned());
     }

@@ -48,15 +48,18 @@ fn refusal(view: &View, member: &Member, mark: &HighWaterMark) -> Hold {
     })
 }
 
-/// Every member answers, every member is empty, and the set had data.
+/// Every member answers, everybody who may be master is empty, and the set had data. What pods of tiers have is named: it is lost
+/// only once a person says so.
 pub(super) fn data_lost(view: &View) -> Option<Hold> {
     let mark = mark_with_keys(view)?;
-    let members = &view.observed.members;
-    let all_empty = members
-        .iter()
-        .all(|m| m.facts().is_some_and(|f| f.loading.is_none() && f.keys == 0));
-    (all_empty && !members.is_empty()).then_some(Hold::DataLost {
-        volumes: members.len(),
+    let loaded = |m: &Member| m.facts().is_some_and(|f| f.loading.is_none());
+    let has_keys = |m: &&Member| m.facts().is_some_and(|f| f.keys > 0);
+    let all_known = view.observed.members.iter().all(loaded);
+    let volumes = view.core().count();
+    let elsewhere = view.observed.members.iter().filter(|m| !m.is_core()).filter(has_keys);
+    (all_known && !view.core().any(|m| has_keys(&m)) && volumes > 0).then(|| Hold::DataLost {
+        volumes,
+        elsewhere: elsewhere.map(|m| m.name.clone()).collect(),
         keys: mark.keys,
         epoch: mark.epoch,
     })
@@ -77,7 +80,7 @@ fn beyond_the_mark(view: &View) -> Option<i64> {
         f.replid == lineage.replid && marked.is_none_or(|marked| i64::try_from(f.offset).is_ok_and(|o| o > marked))
     };
     let keys = view
-        .others()
+        .replicas()
         .filter_map(Member::facts)
         .filter(beyond)
         .map(|f| f.keys)

@@ -36,7 +36,7 @@ pub(super) fn stands_still(view: &View) -> Option<Roles> {
 
 /// Detaches whoever is fenced and follows somebody.
 pub(super) fn detach_all(view: &View) -> Vec<Step> {
-    let members = view.others().filter(|m| view.is_fenced(&m.name));
+    let members = view.replicas().filter(|m| view.is_fenced(&m.name));
     members.filter_map(detach).collect()
 }
 
@@ -53,7 +53,7 @@ fn detach(member: &Member) -> Option<Step> {
 /// Takes fenced replicas away from a master that serves.
 pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Roles {
     let mut waits = false;
-    for member in view.others().filter(|m| view.is_fenced(&m.name)) {
+    for member in view.replicas().filter(|m| view.is_fenced(&m.name)) {
         let parting = scale::part(view, member, master, facts, "it is fenced by request");
         if !parting.steps.is_empty() {
             return parting;

@@ -27,7 +27,7 @@ pub(super) fn decide(view: &View) -> Roles {
 /// Volumes that say in which epoch they were what: the master's is awaited and granted again.
 fn retained(view: &View) -> Option<Roles> {
     let carried = |m: &&Member| m.claim.as_ref().and_then(|c| c.epoch);
-    let epoch = view.observed.members.iter().filter_map(|m| carried(&m)).max();
+    let epoch = view.core().filter_map(|m| carried(&m)).max();
     let newest = view.observed.spare.iter().max_by_key(|(_, claim)| claim.epoch);
     if let Some((pod, claim)) = newest.filter(|(_, claim)| claim.epoch.is_some() && claim.epoch >= epoch) {
         let was_master = claim.role.as_deref() == Some(Role::Master.as_str());
@@ -40,8 +40,18 @@ fn retained(view: &View) -> Option<Roles> {
             ))));
         }
     }
+    let tiers = view.observed.members.iter().filter(|m| !m.is_core());
+    if let Some(member) = tiers.max_by_key(carried).filter(|m| carried(m) > epoch) {
+        return Some(Roles::held(Hold::LineageUnknown(format!(
+            "volume {} of tier {} carries epoch {}, and no volume of the core one as late: bring the core's back, or remove that \
+             volume",
+            names::claim(&member.name),
+            member.tier,
+            carried(&member).unwrap_or(0)
+        ))));
+    }
     let epoch = epoch?;
-    let mut masters = view.observed.members.iter().filter(|m| {
+    let mut masters = view.core().filter(|m| {
         carried(m) == Some(epoch) && m.claim.as_ref().and_then(|c| c.role.as_deref()) == Some(Role::Master.as_str())
     });
     let (Some(member), None) = (masters.next(), masters.next()) else {
@@ -90,7 +100,7 @@ fn bootstrap(view: &View) -> Roles {
             other => other,
         });
     }
-    let Some(member) = members.iter().filter(|m| view.wanted(m)).find(|m| loaded(m).is_ok()) else {
+    let Some(member) = view.core().filter(|m| view.wanted(m)).find(|m| loaded(m).is_ok()) else {
         let why = members.first().map_or_else(
             || Hold::WaitsForPods {
                 pod: names::pod(&names::stateful_set(&view.cluster.name, names::CORE_TIER), 0),

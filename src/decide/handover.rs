@@ -8,7 +8,7 @@ use super::operation::{arm, grant_again, is_recorded_process, new_lineage, with_
 use super::replicas::{self, continues};
 use super::roles::Roles;
 use super::view::{View, target};
-use super::{failover, lineage, links, objects, report, status, sync, takeover};
+use super::{failover, lineage, links, objects, report, status, sync, takeover, tree};
 use crate::api::status::Operation;
 use crate::model::observed::{Mark, Member};
 use crate::model::plan::{Authority, Step};
@@ -16,6 +16,9 @@ use crate::model::redis::{Facts, RoleState};
 
 /// How long a report waits for the EndpointSlices and the replicas.
 const SETTLE: SignedDuration = SignedDuration::from_secs(3);
+/// How long a new master takes no writes for the sake of its children. Each comes along within milliseconds, or the few times
+/// that a message takes to where it is; one that hangs is left behind, for a full resync.
+const COME_ALONG: SignedDuration = SignedDuration::from_millis(500);
 
 /// The authority once another pod has taken over.
 pub(super) fn handed_over(view: &View, winner: &Member, operation: Operation) -> Authority {
@@ -49,7 +52,7 @@ pub(super) fn promote(view: &View, under_way: &Operation) -> Roles {
             let attach = replicas::decide(view, member, facts, 0);
             let records = attach.steps.iter().any(|s| matches!(s, Step::Record { .. }));
             let attach = if records { Vec::new() } else { attach.steps };
-            let mut roles = arm(view, member);
+            let mut roles = come_along(view, member, facts).unwrap_or_else(|| arm(view, member));
             roles.steps.extend(attach);
             roles
         }
@@ -58,13 +61,34 @@ pub(super) fn promote(view: &View, under_way: &Operation) -> Roles {
             failover::decide(view).unwrap_or_else(|| grant_again(view))
         }
         RoleState::Fenced | RoleState::Attached { .. } | RoleState::Armed { .. } => {
-            let former = links::take_back(member);
+            let former = links::take_back(view, member);
             if !former.is_empty() {
                 return Roles::waiting(former);
             }
             Roles::waiting(target(member).map(|to| Step::Bare { to }).into_iter().collect())
         }
     }
+}
+
+/// The children of the pod that takes over, as long as they are awaited in its lineage: by a partial resync they get there by
+/// themselves. One that was cut off before could go on from the lineage before only where somebody else went through its place.
+fn come_along(view: &View, winner: &Member, facts: &Facts) -> Option<Roles> {
+    let named = view.observed.marks.get(&Mark::Named).copied();
+    named.filter(|at| view.since(*at) < COME_ALONG)?;
+    let is_late = |child: &Facts| {
+        let is_there = child.replid == facts.replid && sync::linked(child);
+        let goes_on = child.loading.is_none() && continues(child, facts);
+        goes_on && !is_there && tree::parent(view, child).is_some_and(|parent| parent.is(winner))
+    };
+    let late = links::children_of_tiers(view, facts).filter(|m| m.facts().is_some_and(is_late));
+    let steps: Vec<_> = late
+        .filter_map(target)
+        .map(|to| Step::ComeAlong {
+            to,
+            lineage: facts.replid.clone(),
+        })
+        .collect();
+    (!steps.is_empty()).then(|| Roles::waiting(steps))
 }
 
 /// The new master takes writes. The report is made once the VIP leads to it and its replicas hang under it, or after a

@@ -52,10 +52,12 @@ pub enum Hold {
         /// In which epoch.
         epoch: i64,
     },
-    /// Every volume is empty, although the set had data.
+    /// Every volume of the core is empty, although the set had data.
     DataLost {
         /// Number of volumes.
         volumes: usize,
+        /// Pods of tiers that still have data, which may not become master.
+        elsewhere: Vec<String>,
         /// Keys the set had.
         keys: i64,
         /// In which epoch.
@@ -246,10 +248,27 @@ impl fmt::Display for Hold {
                      accept-data-loss={epoch} to go on with the best there is"
                 )
             }
-            Self::DataLost { volumes, keys, epoch } => write!(
+            Self::DataLost {
+                volumes,
+                elsewhere,
+                keys,
+                epoch,
+            } if elsewhere.is_empty() => write!(
                 f,
                 "all {volumes} volumes are empty, {keys} keys were last seen at epoch {epoch}: restore a volume, or annotate \
                  accept-data-loss={epoch} to begin empty"
+            ),
+            Self::DataLost {
+                volumes,
+                elsewhere,
+                keys,
+                epoch,
+            } => write!(
+                f,
+                "all {volumes} volumes of the core are empty, {keys} keys were last seen at epoch {epoch}; the data is on {}, which \
+                 never becomes master: copy it from there, or restore a volume; annotate accept-data-loss={epoch} to begin empty, \
+                 which drops it there too",
+                elsewhere.join(", ")
             ),
             Self::MasterSilent { pod, since, error } => {
                 write!(f, "{pod} is silent since {since:.0} ({error}); its data is awaited")

@@ -1,9 +1,9 @@
 //! Who is to replicate from whom: the tree of a set as a pure function of its tiers and of what is seen of its pods.
 //!
-//! The core hangs on the master, the root. Every other tier hangs on the tier that it names, in the same zone where that is
-//! possible, evenly, and on no parent more than it allows; what finds no place there hangs one step further up. A pod stays
-//! where it is unless that is wrong, or another place is better. Whatever part of the moves is done, no loop comes of it.
-//! Nothing is known here of users or commands.
+//! The core hangs on the master, the root, and nobody else does. Every other tier hangs on the tier that it names, in the same
+//! zone where that is possible, evenly, and on no parent more than it allows; what finds no place there hangs one step further
+//! up, and in the end on the core's replicas beyond what those are to have. A pod stays where it is unless that is wrong, or
+//! another place is better. Whatever part of the moves is done, no loop comes of it. Nothing is known here of users or commands.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -46,6 +46,34 @@ pub(super) struct Link {
     pub up: bool,
 }
 
+/// A place in the set's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Held<'a> {
+    /// The lineage that it is in.
+    pub lineage: &'a str,
+    /// Bytes up to the last one held.
+    pub offset: u64,
+    /// The lineage before, and the offset after its last byte here.
+    pub before: Option<(&'a str, u64)>,
+    /// Offset of the oldest byte that it can still give: after a full resync nothing of what came before.
+    pub oldest: u64,
+}
+
+impl Held<'_> {
+    /// Whether somebody who holds this goes on under a pod that holds the other, without a full resync. What was taken in of the
+    /// lineage before counts only up to where the parent was itself when it left that.
+    pub fn goes_on_under(&self, parent: &Self) -> bool {
+        self.may_go_on_under(parent) && (self.lineage != parent.lineage || self.offset <= parent.offset)
+    }
+
+    /// The same, as soon as the other has got as far.
+    pub fn may_go_on_under(&self, parent: &Self) -> bool {
+        let left = parent.before.filter(|(lineage, _)| *lineage == self.lineage);
+        let knows = self.lineage == parent.lineage || left.is_some_and(|(_, end)| self.offset < end);
+        knows && self.offset.saturating_add(1) >= parent.oldest
+    }
+}
+
 /// A pod that replicates, or is to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a> {
@@ -55,8 +83,8 @@ pub(super) struct Node<'a> {
     pub zone: Option<&'a str>,
     /// Whom it follows, if anybody.
     pub link: Option<Link>,
-    /// Bytes of the set's stream that it holds; nothing if what it holds is no part of that.
-    pub held: Option<u64>,
+    /// What it holds of the set's stream; nothing if what it holds is no part of that, or nobody could go on with it.
+    pub held: Option<Held<'a>>,
     /// What it is as a parent.
     pub standing: Standing,
 }
@@ -78,6 +106,7 @@ pub(super) fn parents(tree: &Tree) -> Vec<Option<Parent>> {
     plan.keep();
     plan.place();
     plan.improve();
+    plan.crowd();
     plan.next
 }
 
@@ -167,6 +196,40 @@ impl<'t> Plan<'t> {
         }
     }
 
+    /// Puts whoever would be left without a stream on a replica of the core, although that has what it is to have: nobody is
+    /// served by a bound then. Who has a stream there stays.
+    fn crowd(&mut self) {
+        for child in 0..self.tree.nodes.len() {
+            if self.next[child].is_some() {
+                continue;
+            }
+            let now = self.tree.nodes[child]
+                .link
+                .filter(|link| self.goes_on(*link))
+                .map(|link| link.to);
+            let in_core = |to: &Parent| matches!(to, Parent::Node(at) if self.tree.nodes[*at].tier == 0);
+            let place = match now.filter(|to| self.worth(child, *to).is_some()) {
+                Some(now) => Some(now).filter(in_core),
+                None => self.crowded(child),
+            };
+            if let Some(place) = place {
+                self.set(child, place);
+            }
+        }
+    }
+
+    /// The replica of the core with the fewest pods of a pod's tier.
+    fn crowded(&self, child: usize) -> Option<Parent> {
+        let core = (0..self.tree.nodes.len()).filter(|at| self.tree.nodes[*at].tier == 0);
+        let places = core.map(Parent::Node).filter(|to| self.may_follow(child, *to));
+        let mut places: Vec<_> = places
+            .filter_map(|to| Some((self.load(child, to), self.worth(child, to)?, to)))
+            .collect();
+        places.sort();
+        let mut places = places.into_iter().map(|(.., to)| to);
+        places.find(|to| !self.hangs_on(*to, child))
+    }
+
     fn better(&self, child: usize) -> Option<Parent> {
         let now = self.next[child]?;
         let best = self.best(child)?;
@@ -192,7 +255,8 @@ impl<'t> Plan<'t> {
         let child = &self.tree.nodes[child];
         let above = self.above.get(child.tier)?;
         let (steps, zone) = match to {
-            Parent::Root => (above.len(), self.tree.zone),
+            Parent::Root if child.tier > 0 => return None,
+            Parent::Root => (0, self.tree.zone),
             Parent::Node(at) => {
                 let parent = self.tree.nodes.get(at)?;
                 (above.iter().position(|tier| *tier == parent.tier)?, parent.zone)
@@ -214,8 +278,8 @@ impl<'t> Plan<'t> {
     /// Whether a pod that comes from somewhere else can go on from there without a full resync.
     fn may_follow(&self, child: usize, to: Parent) -> bool {
         let Parent::Node(at) = to else { return true };
-        let held = self.tree.nodes[child].held;
-        self.fed[at] && held.is_none_or(|held| self.tree.nodes[at].held >= Some(held))
+        let (held, of_parent) = (self.tree.nodes[child].held, self.tree.nodes[at].held);
+        self.fed[at] && held.is_none_or(|held| of_parent.is_some_and(|parent| held.goes_on_under(&parent)))
     }
 
     /// Whether somebody hangs on a pod now, or would after any part of the moves.

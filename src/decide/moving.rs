@@ -1,4 +1,4 @@
-//! Replicas that a change of the master takes from one parent to another: the move takes milliseconds, but a pod that was
+//! Replicas that a change of the master, or the loss of their parent, takes from one parent to another: the move takes milliseconds, but a pod that was
 //! made unready for it is ready again, and an endpoint of the read Service, only when the kubelet has looked: seconds later,
 //! and with a single replica left nobody would be there to read from. So what readers go by stays as it is meanwhile.
 //!
@@ -10,8 +10,8 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use super::replicas::continues;
-use super::sync;
 use super::view::View;
+use super::{sync, tree};
 use crate::model::observed::Member;
 use crate::model::redis::{Facts, RoleState};
 
@@ -26,18 +26,27 @@ pub(super) fn is_under_way(view: &View) -> bool {
     members.any(|m| !sync::is_in_sync(view, m) && is_moving(view, m))
 }
 
-/// Whether a replica that was in sync is without its stream because of a change of the master, and only since a moment ago. One in
+/// Whether a replica that was in sync is without its stream because it gets another parent, and only since a moment ago. One in
 /// a full resync, one that can not go on without, and one that is known to lag is not meant.
 pub(super) fn is_moving(view: &View, member: &Member) -> bool {
+    // A longer way up is a circle.
+    moves(view, member, view.observed.members.len())
+}
+
+fn moves(view: &View, member: &Member, steps: usize) -> bool {
     let was_in_sync = member.pod.as_ref().is_some_and(|pod| pod.in_sync);
     let is_master = view.is_master(member);
     let Some(facts) = member.facts().filter(|f| f.loading.is_none()) else {
         return false;
     };
+    // Whose own link stands has what its parent has.
+    let parent = tree::parent(view, facts).filter(|p| !member.is_core() && sync::linked(facts) && !view.is_master(p));
+    let has_way = |p: &Member| steps > 0 && (sync::is_in_sync(view, p) || moves(view, p, steps - 1));
     was_in_sync
+        && parent.is_none_or(has_way)
         && !is_master
         && !view.is_fenced(&member.name)
-        && has_reason(view, facts)
+        && has_reason(view, member, facts)
         && goes_on(view, facts)
         && !sync::is_known_to_lag(view, member, facts)
         && since(view, &view.observed.followed, facts).is_some_and(|ago| ago < MOVE.min(sync::limit(view, member)))
@@ -49,10 +58,13 @@ fn since(view: &View, noted: &BTreeMap<String, Timestamp>, facts: &Facts) -> Opt
     Duration::try_from(view.since(*at)).ok()
 }
 
-/// Whether its master is being changed, or does not serve and is about to be, or the replica was given to one just now.
-fn has_reason(view: &View, facts: &Facts) -> bool {
+/// Whether its master is being changed, or does not serve and is about to be, or the replica was given to a parent just now, or is
+/// about to be: it is of a tier, and its own passes nothing on.
+fn has_reason(view: &View, member: &Member, facts: &Facts) -> bool {
     let changing = view.authority.operation.is_some() || view.serving().is_none();
-    changing || since(view, &view.observed.attached, facts).is_some_and(|ago| ago < MOVE)
+    let parent = || tree::parent(view, facts).and_then(Member::facts);
+    let lost = || !member.is_core() && parent().is_none_or(|f| f.loading.is_some() || !sync::linked(f));
+    changing || since(view, &view.observed.attached, facts).is_some_and(|ago| ago < MOVE) || lost()
 }
 
 /// Whether it follows nobody, or somebody, and needs no full resync under the recorded master as far as that is known.

@@ -13,7 +13,7 @@ use super::replicas;
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::{View, target};
-use super::{awaiting, emptiness, fate, handover, report};
+use super::{awaiting, emptiness, fate, handover, links, report};
 use crate::api::status::{Elector, History, Identity, Operation, OperationKind, OperationReason, Quorum};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
@@ -224,8 +224,12 @@ fn await_replicas(view: &View, member: &Member, facts: &Facts, under_way: &Opera
     arm(view, member)
 }
 
-/// Takes writes with the number that is recorded as in force.
+/// Takes writes with the number that is recorded as in force, once nobody hangs on it who has no vote.
 pub(super) fn arm(view: &View, member: &Member) -> Roles {
+    let tiers = links::take_back_of_tiers(view, member);
+    if !tiers.is_empty() {
+        return Roles::waiting(tiers);
+    }
     let min = view.authority.quorum.map_or(0, |q| q.min_replicas_to_write);
     let step = target(member).map(|to| Step::Arm {
         to,

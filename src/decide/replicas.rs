@@ -12,10 +12,12 @@ use super::{divergence, fate, lineage, links, silent, sync, tree};
 use crate::api::status::{Elector, Identity, MemberState};
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
-use crate::model::redis::{Facts, RoleState};
+use crate::model::redis::{Backlog, Facts, RoleState};
 
 /// Full resyncs at once from one parent (FACTS.md 8.2: the master's write p99 is four times better than with all at once).
 const FULL_RESYNCS: usize = 1;
+/// Full resyncs at once in a set, whose parents may share a network.
+const FULL_RESYNCS_OF_ALL: usize = 2;
 /// A link that stays down this long although nothing is missing is given its credentials again, which is harmless.
 const RETRY_LINK: SignedDuration = SignedDuration::from_secs(5);
 
@@ -41,13 +43,16 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Rol
     attach(view, master, facts)
 }
 
-/// A pod that is master of its own although nobody named it follows nobody again. It took no write: it is not armed.
+/// A pod that is master of its own although nobody named it follows nobody again. It took no write: it is not armed, or it is of
+/// a tier, whose pods nobody ever names.
 fn strangers(view: &View) -> Option<Step> {
-    view.others()
-        .find(|m| {
-            m.facts()
-                .is_some_and(|f| f.loading.is_none() && f.state() == RoleState::Bare)
-        })
+    let is_stranger = |member: &Member, facts: &Facts| match facts.state() {
+        RoleState::Bare => true,
+        RoleState::Armed { .. } => !member.is_core(),
+        RoleState::Fenced | RoleState::Attached { .. } => false,
+    };
+    view.replicas()
+        .find(|m| m.facts().is_some_and(|f| f.loading.is_none() && is_stranger(m, f)))
         .and_then(target)
         .map(|to| Step::Fence { to })
 }
@@ -159,7 +164,7 @@ fn electors(view: &View, facts: &Facts) -> Option<Step> {
 }
 
 /// Whether a pod gets no link: by a person's word, or for what only it has.
-fn stays_out(view: &View, member: &Member) -> bool {
+pub(super) fn stays_out(view: &View, member: &Member) -> bool {
     view.is_fenced(&member.name) || divergence::held(view, member).is_some()
 }
 
@@ -251,7 +256,7 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
         .into_iter()
         .filter(|(m, _)| view.wanted(m) && !stays_out(view, m));
     let (overdue, others): (Vec<_>, Vec<_>) = wanted.partition(|(m, _)| overdue(view, m));
-    let mut waits = !overdue.is_empty() || awaits_a_look(view, facts);
+    let mut waits = !overdue.is_empty() || awaits_a_look(view, facts) || is_orphan_there(view);
     for (child, parent) in others.into_iter().chain(overdue) {
         let (Some(child_facts), Some(parent_facts)) = (child.facts(), parent.facts()) else {
             continue;
@@ -267,8 +272,9 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
             waits |= child_facts.loading.is_some();
             continue;
         }
-        if !continues(child_facts, parent_facts) {
-            if running.iter().filter(|p| p.is(parent)).count() >= FULL_RESYNCS {
+        if !is_partial(child_facts, parent_facts) {
+            let of_parent = running.iter().filter(|p| p.is(parent)).count();
+            if of_parent >= FULL_RESYNCS || running.len() >= FULL_RESYNCS_OF_ALL {
                 waits = true;
                 continue;
             }
@@ -290,6 +296,13 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
         steps,
         ..Roles::default()
     }
+}
+
+/// Whether a pod of a tier is without a stream, and somebody of the core may come to be its parent: no event tells of that.
+fn is_orphan_there(view: &View) -> bool {
+    let is_orphan = |m: &Member| m.facts().is_some_and(|f| f.loading.is_none() && !sync::linked(f));
+    let may_hang = |m: &&Member| !m.is_core() && view.wanted(m) && !stays_out(view, m);
+    view.others().next().is_some() && view.replicas().filter(may_hang).any(is_orphan)
 }
 
 /// Looks at replicas whose last look is older than the one at the master. Looks at all of them come at the same
@@ -318,7 +331,7 @@ fn awaits_a_look(view: &View, master: &Facts) -> bool {
 fn takes_full(view: &View, member: &Member, parent: &Member, facts: &Facts) -> bool {
     let Some(own) = member.facts() else { return false };
     let Some(link) = own.replica_link() else { return false };
-    let begins = !link.up && !continues(own, facts) && view.attached(own, parent, facts, &member.name);
+    let begins = !link.up && !is_partial(own, facts) && view.attached(own, parent, facts, &member.name);
     link.syncing || begins && (tried(own, facts) || !overdue(view, member))
 }
 
@@ -334,6 +347,12 @@ fn overdue(view: &View, member: &Member) -> bool {
     let attached = member.facts().and_then(|f| view.observed.attached.get(&f.run_id));
     known.is_some_and(|m| m.state == MemberState::LinkDown && long_ago(m.since.0))
         && attached.is_none_or(|at| long_ago(*at))
+}
+
+/// Whether the resync is a partial one: the history is one that the parent can go on with, and what is missing is kept there.
+fn is_partial(child: &Facts, parent: &Facts) -> bool {
+    let kept = |backlog: &Backlog| child.offset.saturating_add(1) >= backlog.from;
+    continues(child, parent) && parent.backlog.as_ref().is_none_or(kept)
 }
 
 /// Whether the replica's own history is one that the parent can go on with, so that the resync is partial.

@@ -100,7 +100,7 @@ fn victim<'a>(view: &View<'a>) -> Option<&'a Member> {
     let removed = members().filter(is_removed).filter(|m| !is_apart(view, m));
     let beyond = |tier: &Tier<'_>| {
         let now = usize::try_from(view.observed.stateful_set(tier.name)?.replicas).ok()?;
-        let ordinal = (now > view.stateful_set_goal(*tier)).then_some(now - 1)?;
+        let ordinal = (now > view.stateful_set_goal(*tier)).then(|| now - 1)?;
         members().find(|m| is_at(m, *tier, ordinal))
     };
     removed

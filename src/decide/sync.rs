@@ -1,6 +1,7 @@
 //! How fresh a replica is, judged against the master.
 //!
-//! Never against the replica's own word alone: its link stays up for seconds when the master is gone.
+//! Never against the replica's own word alone: its link stays up for seconds when the master is gone, and for ever if
+//! somebody between the two still runs.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use k8s_openapi::jiff::SignedDuration;
 
 use super::rules::{self, Rule};
 use super::view::View;
-use super::{divergence, moving};
+use super::{divergence, moving, tree};
 use crate::api::status::MemberState;
 use crate::model::observed::Member;
 use crate::model::redis::{Facts, ReplicaLink, RoleState, Seen};
@@ -54,7 +55,7 @@ fn seen_state(view: &View, member: &Member) -> MemberState {
             {
                 return before;
             }
-            return if pod.in_sync && heard_by_master(view, member) {
+            return if pod.in_sync && heard_by_parent(view, member) {
                 MemberState::InSync
             } else {
                 MemberState::Unreachable
@@ -77,29 +78,31 @@ fn replica_state(view: &View, member: &Member, facts: &Facts) -> MemberState {
     if facts.replica_link().is_some_and(|link| link.syncing) {
         return MemberState::Syncing;
     }
-    let Some(master) = view.master() else {
+    let Some(way) = way_up(view, member, facts) else {
         return MemberState::LinkDown;
     };
-    let own_master = match master.facts() {
-        Some(master_facts) => view.attached(facts, master, master_facts, &member.name),
-        None => true,
-    };
-    if !linked(facts) || !own_master {
-        return MemberState::LinkDown;
-    }
     let limit = limit(view, member);
-    match age(view, facts) {
+    match age(view, facts, &way) {
         Some(age) if age <= limit => MemberState::InSync,
         _ => MemberState::Lagging,
     }
 }
 
-/// Age of what a replica holds. Without the master's word, the time since the replica last heard it.
-fn age(view: &View, facts: &Facts) -> Option<Duration> {
-    let last_io = facts
-        .replica_link()
-        .and_then(|link| link.last_io_seconds)
-        .map(Duration::from_secs);
+/// What everybody says through whom the master's stream comes to a replica, itself first; nothing if it is cut.
+fn way_up<'a>(view: &View<'a>, member: &'a Member, facts: &'a Facts) -> Option<Vec<&'a Facts>> {
+    let way = tree::way_up(view, member, facts)?;
+    let (last, of_last) = *way.last()?;
+    let master = view.master()?;
+    let follows = |f| view.attached(of_last, master, f, &last.name);
+    let follows = last.is_core() && master.facts().is_none_or(follows);
+    follows.then(|| way.into_iter().map(|(_, facts)| facts).collect())
+}
+
+/// Age of what a replica holds. Without the master's word, the time since it last heard something, or somebody on the way.
+fn age(view: &View, facts: &Facts, way: &[&Facts]) -> Option<Duration> {
+    let heard = |f: &&Facts| f.replica_link().and_then(|link| link.last_io_seconds);
+    let silences: Option<Vec<_>> = way.iter().map(heard).collect();
+    let last_io = silences.and_then(|all| all.into_iter().max()).map(Duration::from_secs);
     let by_offset = match view.master().map(|m| &m.redis) {
         Some(Seen::Answers { offsets, .. }) => Some(offsets.age(facts.offset, view.now)),
         _ => None,
@@ -112,23 +115,28 @@ fn age(view: &View, facts: &Facts) -> Option<Duration> {
     }
 }
 
-/// A replica leaves the read Service beyond `maxLag` and returns at half of it.
+/// A replica leaves its tier's read Service beyond the `maxLag` of that and returns at half of it.
 pub(super) fn limit(view: &View, member: &Member) -> Duration {
-    let max: Duration = view.cluster.spec.services.replicas.max_lag.into();
+    let tier = view.cluster.tiers().find(|tier| tier.name == member.tier);
+    let service = tier.map_or(&view.cluster.spec.services.replicas, |tier| tier.service);
+    let max: Duration = service.max_lag.into();
     let inside = member.pod.as_ref().is_some_and(|p| p.in_sync);
     if inside { max } else { max / 2 }
 }
 
-/// Whether the master itself hears a replica that is silent to the operator.
-fn heard_by_master(view: &View, member: &Member) -> bool {
+/// Whether its parent itself hears a replica that is silent to the operator: the master, or of a tier somebody in sync.
+fn heard_by_parent(view: &View, member: &Member) -> bool {
     let limit = limit(view, member).as_secs();
     let announced = names::dns(&view.cluster.name, &view.cluster.namespace, &member.name);
-    view.serving().is_some_and(|(_, facts, _)| {
-        facts
-            .replicas
-            .iter()
-            .any(|r| r.ip == announced && r.online() && r.lag <= limit)
-    })
+    let hears = |facts: &Facts| {
+        let mut heard = facts.replicas.iter();
+        heard.any(|r| r.ip == announced && r.online() && r.lag <= limit)
+    };
+    if member.is_core() {
+        return view.serving().is_some_and(|(_, facts, _)| hears(facts));
+    }
+    let mut others = view.replicas().filter(|m| !m.is(member));
+    others.any(|m| m.facts().is_some_and(hears) && is_in_sync(view, m))
 }
 
 /// Whether the master still has a connection of this replica, also one in a full resync, or was not asked since the replica
@@ -151,7 +159,7 @@ pub(super) fn heard_by_peers(view: &View, member: &Member) -> bool {
         return false;
     }
     if !view.is_master(member) {
-        return heard_by_master(view, member);
+        return heard_by_parent(view, member);
     }
     let Some(ip) = member.pod.as_ref().and_then(|p| p.ip.as_deref()) else {
         return false;
@@ -170,8 +178,9 @@ fn before(view: &View, member: &Member) -> Option<MemberState> {
 }
 
 /// Whether what a replica has is known to be too old.
-pub(super) fn is_known_to_lag(view: &View, member: &Member, facts: &Facts) -> bool {
-    age(view, facts).is_some_and(|age| age > limit(view, member))
+pub(super) fn is_known_to_lag<'a>(view: &View<'a>, member: &'a Member, facts: &'a Facts) -> bool {
+    let way = way_up(view, member, facts).unwrap_or_else(|| vec![facts]);
+    age(view, facts, &way).is_some_and(|age| age > limit(view, member))
 }
 
 /// Whether a member follows the master and is within its lag.

@@ -64,6 +64,9 @@ pub(super) fn proof(view: &View) -> Option<Proof> {
 
 /// Why a pod can not be named, if so.
 pub(super) fn unfit(view: &View, member: &Member) -> Option<String> {
+    if !member.is_core() {
+        return Some(format!("is of tier {}, whose pods never become master", member.tier));
+    }
     let Some(facts) = member.facts() else {
         return Some("does not answer".into());
     };

@@ -38,6 +38,7 @@ mod story;
 mod switchover;
 mod text;
 mod tier_objects;
+mod tiers;
 mod unreachable;
 mod votes;
 mod world;

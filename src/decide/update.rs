@@ -1,4 +1,4 @@
-//! Pods that are to be made anew: replicas one by one, then the master by a switchover.
+//! Pods that are to be made anew: replicas one by one, of the lowest tier first, then the master by a switchover.
 //!
 //! A pod goes only while everybody else is in sync, so that a revision that does not come up stops the roll at its first
 //! pod, and a spec that is put back undoes it: what is broken is made anew first.
@@ -34,9 +34,15 @@ pub(super) fn decide(view: &View, master: &Member, facts: &Facts, due: &[&Member
     }
 }
 
-/// The pod that goes next: what is broken first, then the highest ordinal, the master last.
+/// The pod that goes next: what is broken first, then whoever has others above it, then the highest ordinal, the master last.
 pub(super) fn next<'a>(view: &View, due: &[&'a Member]) -> Option<&'a Member> {
-    let turn = |m: &&Member| (view.is_master(m), is_in_sync(view, m), Reverse(m.ordinal));
+    let depth = |m: &Member| {
+        view.cluster
+            .tiers()
+            .find(|tier| tier.name == m.tier)
+            .map(|tier| tier.index)
+    };
+    let turn = |m: &&Member| (view.is_master(m), is_in_sync(view, m), Reverse((depth(m), m.ordinal)));
     due.iter().copied().min_by_key(turn)
 }
 
@@ -45,7 +51,12 @@ pub(super) fn awaited<'a>(view: &View<'a>, next: Option<&Member>) -> Option<&'a 
     let is_leaving = |m: &&Member| m.pod.as_ref().is_none_or(|p| p.deleting);
     let is_next = |m: &Member| next.is_some_and(|next| next.is(m));
     let leaving = view.observed.members.iter().find(is_leaving);
-    leaving.or_else(|| view.others().find(|m| !is_next(m) && !is_in_sync(view, m)))
+    // Without a replica in the core tiers have no stream, and nobody waits for that.
+    let may_be = |m: &Member| m.is_core() || view.others().next().is_some();
+    leaving.or_else(|| {
+        view.replicas()
+            .find(|m| !is_next(m) && !is_in_sync(view, m) && may_be(m))
+    })
 }
 
 /// A pod that does not run and is to be made anew, while nobody serves: it would not come up as it is, as with the image of
@@ -66,11 +77,9 @@ fn is_in_sync(view: &View, member: &Member) -> bool {
 /// Whether a pod has the role that it shows: clients of a former master have left it.
 fn is_settled(view: &View, member: &Member) -> bool {
     let shown = member.pod.as_ref().and_then(|p| p.role.as_deref());
-    let votes = member
-        .identity()
-        .and_then(|i| view.elector(&i))
-        .is_some_and(|e| !e.learner);
-    votes && shown == Some(Role::Replica.as_str())
+    let elector = member.identity().and_then(|i| view.elector(&i));
+    let votes = elector.is_some_and(|e| !e.learner);
+    (votes || !member.is_core()) && shown == Some(Role::Replica.as_str())
 }
 
 /// Whether a pod made now in a member's place would be of the template that we applied.

@@ -77,11 +77,27 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Members other than the one that holds the recorded master's data.
+    /// Members of the core: those who may be master, and with it the only ones that replicate from the master itself, vote and
+    /// confirm writes.
+    pub fn core(&self) -> impl Iterator<Item = &'a Member> {
+        self.observed.members.iter().filter(|m| m.is_core())
+    }
+
+    /// Members of the core other than the one that holds the recorded master's data.
     pub fn others(&self) -> impl Iterator<Item = &'a Member> {
+        self.replicas().filter(|m| m.is_core())
+    }
+
+    /// Members of every tier other than the one that holds the recorded master's data.
+    pub fn replicas(&self) -> impl Iterator<Item = &'a Member> {
         let master = self.master();
         let members = self.observed.members.iter();
         members.filter(move |m| master.is_none_or(|master| !master.is(m)))
+    }
+
+    /// Whether a pod of this name would be of the core, whether or not there is one.
+    pub fn is_core_name(&self, pod: &str) -> bool {
+        names::ordinal(&names::stateful_set(&self.cluster.name, names::CORE_TIER), pod).is_some()
     }
 
     /// Whether a member is the one that holds the recorded master's data.

@@ -12,6 +12,7 @@ use super::redis::Seen;
 use super::secret::Secret;
 use super::timeline::CutOff;
 use crate::api::status::{Identity, RedisReplicaSetStatus};
+use crate::names;
 
 /// Everything that was seen of one set.
 #[derive(Clone, Debug)]
@@ -171,6 +172,11 @@ impl Member {
     /// What Redis said, if it answers.
     pub fn facts(&self) -> Option<&super::redis::Facts> {
         self.redis.facts().map(AsRef::as_ref)
+    }
+
+    /// Whether it is of the master's tier: who may be master, votes, and may replicate from the master itself.
+    pub fn is_core(&self) -> bool {
+        self.tier == names::CORE_TIER
     }
 
     /// Whether it is the same member, whatever stands behind it.

@@ -111,6 +111,13 @@ pub enum Step {
         /// Bytes.
         offset: u64,
     },
+    /// Looks at a child of a pod that takes over until it follows that into its lineage, for a bounded time.
+    ComeAlong {
+        /// Whom.
+        to: Target,
+        /// Replication id.
+        lineage: String,
+    },
     /// Closes the connections of applications to a former master, so that they come back through the VIP.
     KillClients {
         /// Whom.
@@ -202,6 +209,7 @@ impl Step {
             | Self::Fence { .. }
             | Self::Drain { .. }
             | Self::CatchUp { .. }
+            | Self::ComeAlong { .. }
             | Self::Attach { .. }
             | Self::LockOut { .. } => true,
             Self::KillClients { .. }

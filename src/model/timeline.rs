@@ -170,6 +170,7 @@ impl Timeline {
             Step::Attach { .. } => self.first(Mark::Attached, ended),
             Step::Apply { .. } if self.marks.contains_key(&Mark::Named) => self.first(Mark::Switched, ended),
             Step::Apply { .. }
+            | Step::ComeAlong { .. }
             | Step::Bare { .. }
             | Step::LockOut { .. }
             | Step::KillClients { .. }

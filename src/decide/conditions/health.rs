@@ -28,6 +28,9 @@ pub(super) fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
             ),
         );
     }
+    if let Some(verdict) = starved(view) {
+        return verdict;
+    }
     if let Some(member) = in_state(MemberState::Syncing) {
         return no(
             Reason::Syncing,
@@ -79,7 +82,59 @@ pub(super) fn replication(view: &View, new: &RedisReplicaSetStatus) -> Verdict {
     if ready < wanted {
         return no(Reason::Syncing, format!("{ready} of {wanted} in sync"));
     }
+    if let Some(verdict) = below(view, new) {
+        return verdict;
+    }
     yes(Reason::InSync, format!("{ready} of {wanted} replicas in sync"))
+}
+
+/// Tiers of a set whose core has no replica.
+fn starved(view: &View) -> Option<Verdict> {
+    let mut tiers = view
+        .cluster
+        .tiers()
+        .filter(|tier| tier.level.is_some() && tier.pods > 0);
+    let first = tiers.next().filter(|_| view.cluster.replicas() == 0)?;
+    let why = "spec.replicas is 0: the core has no replica, and nobody but those replicates from the master";
+    Some(no(Reason::TooFewParents, format!("{}: {why}", first.name)))
+}
+
+/// What is wrong with the tiers below the core, if anything.
+fn below(view: &View, new: &RedisReplicaSetStatus) -> Option<Verdict> {
+    let mut crowded = None;
+    for tier in view.cluster.tiers().filter(|tier| tier.pods > 0) {
+        let Some(level) = tier.level else { continue };
+        let ready = in_sync(new, tier.name);
+        if ready < tier.pods as usize {
+            return Some(no(
+                Reason::Syncing,
+                format!("{ready} of {} of tier {} in sync", tier.pods, tier.name),
+            ));
+        }
+        let parents = view.cluster.tiers().find(|above| above.index == level.from);
+        let parents = parents.map_or(0, |above| {
+            if above.index == 0 {
+                view.cluster.replicas()
+            } else {
+                above.pods
+            }
+        });
+        if tier.pods as usize > level.most.saturating_mul(parents as usize) {
+            crowded.get_or_insert_with(|| {
+                format!(
+                    "{}: {} replicas, but {parents} pods that are to have at most {} each: the others hang further up",
+                    tier.name, tier.pods, level.most
+                )
+            });
+        }
+    }
+    crowded.map(|message| yes(Reason::TooFewParents, message))
+}
+
+/// Pods of a tier that serve reads.
+pub(super) fn in_sync(new: &RedisReplicaSetStatus, tier: &str) -> usize {
+    let of_tier = new.members.iter().filter(|m| m.tier == tier);
+    of_tier.filter(|m| m.state == MemberState::InSync).count()
 }
 
 /// Replicas that the operator reaches and the master does not, with what became of its writes.

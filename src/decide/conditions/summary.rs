@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::SignedDuration;
 
-use super::{Verdict, no, yes};
+use super::{Verdict, health, no, yes};
 use crate::api::status::{MemberState, RedisReplicaSetStatus};
 use crate::api::{ConditionType, Reason};
 use crate::decide::hold::Hold;
@@ -157,11 +157,14 @@ pub(super) fn ready(
     }
     let master = view.authority.master.as_ref().map_or("", |m| m.name.as_str());
     let ready = new.ready_replicas.unwrap_or(0);
+    let below = view.cluster.tiers().filter(|tier| tier.level.is_some());
+    let below = below.map(|tier| format!(", {} {}/{}", tier.name, health::in_sync(new, tier.name), tier.pods));
     yes(
         Reason::Ready,
         format!(
-            "master {master} serves, {ready}/{} replicas in sync",
-            view.cluster.spec.replicas
+            "master {master} serves, {ready}/{} replicas in sync{}",
+            view.cluster.spec.replicas,
+            below.collect::<String>()
         ),
     )
 }

@@ -46,7 +46,7 @@ fn best<'a>(view: &View<'a>, value: &str, hold: Option<&Hold>) -> Result<&'a Mem
         return writer.map_err(|(reason, why)| refused(reason, why));
     }
     let members = &view.observed.members;
-    let fit = members.iter().filter(|m| takeover::unfit(view, m).is_none());
+    let fit = view.core().filter(|m| takeover::unfit(view, m).is_none());
     let with_data = |m: &Member| m.facts().is_some_and(|f| f.keys > 0);
     let best = fit.max_by_key(|m| {
         let last = (view.is_master(m), std::cmp::Reverse(m.ordinal));

@@ -24,6 +24,8 @@ enum Whom<'a> {
     All,
     /// Those of the replicas: of whoever is one when its turn comes.
     Replicas,
+    /// Those of a tier.
+    Tier(&'a str),
     /// This one.
     Pod(&'a str),
 }
@@ -48,6 +50,7 @@ fn is_meant(view: &View, member: &Member, whom: Whom) -> bool {
     match whom {
         Whom::All => true,
         Whom::Replicas => !view.is_master(member),
+        Whom::Tier(tier) => member.tier == tier,
         Whom::Pod(name) => member.name == name,
     }
 }
@@ -62,12 +65,13 @@ fn whom(value: &str) -> Result<Whom<'_>, String> {
         .map(|(whom, _)| whom)
         .filter(|whom| !whom.is_empty() && whom.chars().all(is_letter));
     match whom {
-        None => {
-            Err("a restart is all, replicas or a pod's name, with @ID of at most 64 letters, digits and ._:-".into())
-        }
+        None => Err(
+            "a restart is all, replicas, tier:NAME or a pod's name, with @ID of at most 64 letters, digits and ._:-"
+                .into(),
+        ),
         Some("all") => Ok(Whom::All),
         Some("replicas") => Ok(Whom::Replicas),
-        Some(name) => Ok(Whom::Pod(name)),
+        Some(name) => Ok(name.strip_prefix("tier:").map_or(Whom::Pod(name), Whom::Tier)),
     }
 }
 
@@ -94,6 +98,7 @@ fn begin(view: &View, value: &str) -> Answer {
     let message = match whom {
         Whom::All => "every pod is made anew, one at a time, the master last".to_owned(),
         Whom::Replicas => "every replica is made anew, one at a time".to_owned(),
+        Whom::Tier(tier) => format!("every pod of tier {tier} is made anew, one at a time"),
         Whom::Pod(name) => format!("{name} is made anew"),
     };
     (Outcome::Running, "", message)
@@ -105,6 +110,7 @@ fn nobody(view: &View, whom: Whom) -> Option<String> {
     (!somebody).then(|| match whom {
         Whom::All => "the set has no pod".to_owned(),
         Whom::Replicas => "the set has no replica".to_owned(),
+        Whom::Tier(tier) => format!("no pod of this set is of a tier {tier}"),
         Whom::Pod(name) => format!("no pod of this set is called {name}"),
     })
 }
@@ -144,6 +150,7 @@ mod tests {
         assert_eq!(whom("all@2026-11-28"), Ok(Whom::All));
         assert_eq!(whom("replicas@a"), Ok(Whom::Replicas));
         assert_eq!(whom("cache-2@a"), Ok(Whom::Pod("cache-2")));
+        assert_eq!(whom("tier:edge@a"), Ok(Whom::Tier("edge")));
         for wrong in ["", "@1", "all@", "all@a b", "a b", "all@1@2", "a,b"] {
             assert!(whom(wrong).is_err(), "{wrong:?}");
         }

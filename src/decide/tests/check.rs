@@ -66,6 +66,7 @@ pub fn say(step: &Step) -> String {
         Step::Fence { to } => format!("fence {}", to.name),
         Step::Drain { to } => format!("drain {}", to.name),
         Step::CatchUp { to, offset } => format!("catch-up {} to {offset}", to.name),
+        Step::ComeAlong { to, lineage } => format!("come-along {} to {lineage}", to.name),
         Step::KillClients { to, .. } => format!("kill-clients {}", to.name),
         Step::DeletePod { pod, why, .. } => format!("delete-pod {pod}: {why}"),
         Step::Attach { child, parent, epoch } => format!("attach {} to {} epoch={epoch}", child.name, parent.name),

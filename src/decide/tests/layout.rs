@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::decide::layout::{Level, Link, Node, Parent, Standing, Tree, parents};
+use crate::decide::layout::{Held, Level, Link, Node, Parent, Standing, Tree, parents};
 
 const ZONES: [&str; 3] = ["a", "b", "c"];
 const PODS: usize = 200;
@@ -51,6 +51,16 @@ fn any_levels() -> impl Strategy<Value = Vec<Level>> {
     })
 }
 
+/// So many bytes of the one lineage that everybody has.
+fn holds(offset: u64) -> Held<'static> {
+    Held {
+        lineage: "the set's",
+        offset,
+        before: None,
+        oldest: 1,
+    }
+}
+
 /// A set that owns what a [`Tree`] borrows.
 #[derive(Clone, Debug)]
 struct Set {
@@ -71,7 +81,7 @@ impl Set {
                 },
                 up,
             }),
-            held: any.held,
+            held: any.held.map(holds),
             standing: any.standing,
         };
         let nodes = pods.iter().map(node).collect();
@@ -88,7 +98,7 @@ impl Set {
             tier,
             zone: Some(ZONES[0]),
             link: None,
-            held: Some(100),
+            held: Some(holds(100)),
             standing: Standing::Feeds,
         };
         let tiers = counts.iter().enumerate();
@@ -190,7 +200,12 @@ impl Set {
             }
             steps += 1;
         }
-        (to == Parent::Root).then_some(steps)
+        (to == Parent::Root && self.nodes[child].tier == 0).then_some(steps)
+    }
+
+    /// Whether a pod is beyond what its tier allows there, which only replicas of the core may have.
+    fn may_be_crowded(&self, to: Parent) -> bool {
+        matches!(to, Parent::Node(at) if self.nodes[at].tier == 0)
     }
 
     fn in_other_zone(&self, child: usize, to: Parent) -> bool {
@@ -226,8 +241,8 @@ proptest! {
             if let Parent::Node(at) = to
                 && set.now(child) != Some(to)
             {
-                let (held, of_child) = (set.nodes[at].held, set.nodes[child].held);
-                prop_assert!(of_child.is_none_or(|of_child| held >= Some(of_child)));
+                let offset = |at: usize| set.nodes[at].held.map(|held| held.offset);
+                prop_assert!(offset(child).is_none() || offset(at) >= offset(child));
                 prop_assert!(set.is_fed(at), "{at} has no stream for {child}");
             }
         }
@@ -250,7 +265,7 @@ proptest! {
                 true => Parent::Node((child * 7919 + 31) % child),
                 false => Parent::Root,
             };
-            (node.link, node.held, node.standing) = (Some(Link { to, up: true }), Some(100), Standing::Feeds);
+            (node.link, node.held, node.standing) = (Some(Link { to, up: true }), Some(holds(100)), Standing::Feeds);
         }
         prop_assert!(set.has_no_loop());
         let next = set.parents();
@@ -259,13 +274,26 @@ proptest! {
     }
 
     #[test]
-    fn no_parent_gets_more_than_a_tier_allows(mut set in any_set()) {
+    fn no_parent_gets_more_than_a_tier_allows_but_for_the_core_where_nobody_else_has_room(mut set in any_set()) {
+        let before = set.clone();
         let next = set.parents();
         for (child, to) in next.iter().enumerate() {
             set.nodes[child].link = to.map(|to| Link { to, up: true });
         }
-        for ((to, tier), load) in set.loads() {
-            prop_assert!(tier == 0 || load <= set.levels[tier - 1].most, "{load} of tier {tier} on {to:?}");
+        let loads = set.loads();
+        let crowded = |to: Parent, tier: usize| tier > 0 && loads[&(to, tier)] > set.levels[tier - 1].most;
+        for (to, tier) in loads.keys().filter(|(to, tier)| crowded(*to, *tier)) {
+            prop_assert!(set.may_be_crowded(*to), "{loads:?} of tier {tier} on {to:?}");
+            // Who has nothing and no children may follow anybody who has the stream.
+            let is_free = |child: &usize| {
+                let leaf = (0..set.nodes.len()).all(|at| ![before.now(at), next[at]].contains(&Some(Parent::Node(*child))));
+                set.nodes[*child].tier == *tier && set.nodes[*child].held.is_none() && leaf && next[*child] == Some(*to)
+            };
+            let Some(child) = (0..set.nodes.len()).find(is_free) else { continue };
+            let load = |at: usize| loads.get(&(Parent::Node(at), *tier)).copied().unwrap_or(0);
+            let has_place = |at: &usize| before.is_fed(*at) && set.steps(child, Parent::Node(*at)).is_some();
+            let room = (0..set.nodes.len()).filter(has_place).find(|at| load(*at) < set.levels[*tier - 1].most);
+            prop_assert_eq!(room, None, "{} of tier {} is on {:?}", child, tier, to);
         }
     }
 
@@ -348,7 +376,7 @@ proptest! {
 }
 
 #[test]
-fn what_finds_no_place_hangs_one_step_up_and_what_finds_none_at_all_stays_away() {
+fn what_finds_no_place_hangs_one_step_up_and_in_the_end_on_a_crowded_replica_of_the_core() {
     let levels = [Level { from: 0, most: 2 }, Level { from: 1, most: 1 }];
     let mut set = Set::fresh(&levels, &[2, 7, 9]);
     set.settle();
@@ -360,12 +388,59 @@ fn what_finds_no_place_hangs_one_step_up_and_what_finds_none_at_all_stays_away()
         let nodes = &set.nodes;
         move |to: Parent| matches!(to, Parent::Node(at) if nodes[at].tier == tier)
     };
-    assert_eq!((on(1, &in_tier(0)), on(1, &|to| to == Parent::Root)), (4, 2));
+    let crowded: Vec<_> = (0..2).map(|at| set.loads()[&(Parent::Node(at), 1)]).collect();
+    assert_eq!((on(1, &in_tier(0)), crowded), (7, vec![4, 3]));
+    assert_eq!((on(2, &in_tier(1)), on(2, &in_tier(0))), (7, 2));
+}
+
+#[test]
+fn without_a_replica_of_the_core_nobody_hangs_on_the_master_instead() {
+    let mut set = Set::fresh(&[Level { from: 0, most: 2 }], &[1, 2]);
+    set.settle();
+    assert_eq!(set.moved(&Set::fresh(&set.levels.clone(), &[1, 2])), [0, 1, 2]);
+    set.nodes[0].standing = Standing::Gone;
+    for child in 1..3 {
+        set.nodes[child].link = Some(Link {
+            to: Parent::Root,
+            up: true,
+        });
+    }
+    assert_eq!(set.parents(), [Some(Parent::Root), None, None]);
+}
+
+/// A replica that was behind the one that took over goes on from the lineage before only up to where it was itself.
+#[test]
+fn nobody_moves_to_where_his_place_in_the_lineage_before_is_lost() {
+    let mut set = Set::fresh(&[Level { from: 0, most: 8 }], &[2, 1]);
+    set.settle();
+    let held = |lineage, offset, before| {
+        Some(Held {
+            lineage,
+            offset,
+            before,
+            oldest: 1,
+        })
+    };
+    let to = set.now(2).unwrap();
+    let (old, other) = match to {
+        Parent::Node(0) => (0, 1),
+        _ => (1, 0),
+    };
+    set.nodes[old].standing = Standing::Gone;
+    set.nodes[2].held = held("old", 100, None);
+    set.nodes[other].held = held("new", 120, Some(("old", 81)));
+    assert_eq!(set.parents()[2], None);
+    set.nodes[other].held = held("new", 120, Some(("old", 101)));
+    assert_eq!(set.parents()[2], Some(Parent::Node(other)));
+    set.nodes[other].held.as_mut().unwrap().oldest = 102;
+    assert_eq!(set.parents()[2], None, "what it lacks is not kept there");
+    set.nodes[2].held = None;
+    set.nodes[other].held = held("new", 120, Some(("old", 81)));
     assert_eq!(
-        (on(2, &in_tier(1)), on(2, &in_tier(0)), on(2, &|to| to == Parent::Root)),
-        (6, 2, 1)
+        set.parents()[2],
+        Some(Parent::Node(other)),
+        "what it has is lost anyway"
     );
-    assert_eq!(set.nodes.iter().filter(|n| n.link.is_none()).count(), 1);
 }
 
 #[test]

@@ -44,8 +44,9 @@ fn lean(world: &World, observed: &Observed) -> Plan {
         steps.extend(roles.steps.iter().cloned());
     }
     if view.may_act() && !roles.is_behind() {
-        let pods = scale::stateful_set_replicas(&view, view.cluster.core());
-        let objects = World::lean_objects(pods, objects::vip_master(&view), view.authority.epoch);
+        let pods = |tier| scale::stateful_set_replicas(&view, tier);
+        let tiers: Vec<_> = view.cluster.tiers().map(|tier| (tier.name, pods(tier))).collect();
+        let objects = World::lean_objects(&tiers, objects::vip_master(&view), view.authority.epoch);
         let wrong = objects.into_iter().filter(|object| {
             let live = view.ours(object.id.kind, &object.id.name);
             live.is_none_or(|live| {

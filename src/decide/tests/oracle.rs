@@ -31,8 +31,8 @@ pub fn plan(world: &World, plan: &Plan) {
 
 /// The role steps of one pass: none is done twice.
 pub fn pass(steps: &[Step]) {
-    // A drain and a catching up look for a while, and may look again.
-    let looks = |step: &&Step| matches!(step, Step::Drain { .. } | Step::CatchUp { .. });
+    // A drain, a catching up and a coming along look for a while, and may look again.
+    let looks = |step: &&Step| matches!(step, Step::Drain { .. } | Step::CatchUp { .. } | Step::ComeAlong { .. });
     let steps: Vec<_> = steps.iter().filter(|s| !looks(s)).collect();
     for (at, step) in steps.iter().enumerate() {
         assert!(!steps[..at].contains(step), "S18: twice in one pass: {step:?}");
@@ -107,6 +107,16 @@ pub fn state(world: &World) {
                 status.electors
             );
         }
+    }
+    let above = |at: usize| match &world.redis(at)?.role {
+        Role::Follows { ip, .. } => world.at(ip),
+        Role::Master | Role::Fenced => None,
+    };
+    for (start, ..) in world.processes() {
+        let way: Vec<_> = std::iter::successors(Some(start), |at| above(*at))
+            .take(GHOSTS)
+            .collect();
+        assert!(way.len() < GHOSTS, "s-{start} hangs on itself: {way:?}");
     }
     // A switchover's target follows the old master until it is promoted.
     let syncs = world

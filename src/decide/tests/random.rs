@@ -1,6 +1,7 @@
 //! Random worlds with random faults: what must hold holds after every step, and when faults stop the set comes to rest.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -11,23 +12,22 @@ use super::awaiting::flushes;
 use super::operator;
 use super::oracle;
 use super::priorities::prefer;
-use super::world::redis::Role;
-use super::world::{Event, Reach, SET, World};
+use super::world::redis::{Redis, Role};
+use super::world::{Event, PLACES, Reach, SET, World, first_of, place_of, pod_name};
 use crate::api::OnDivergence;
 use crate::api::status::{MemberState, Outcome};
 use crate::decide::hold::Hold;
 use crate::decide::view::View;
 use crate::decide::{IDLE, min_target, roles, wait_target};
+use crate::model::cluster::Tier;
 use crate::model::observed::Draining;
-use crate::names;
 
 /// Ticks after the last fault within which a set is at rest.
 const REST: usize = 60;
 /// The same if every pod is made anew meanwhile.
 const ROLLED: usize = 150;
 
-fn event() -> impl Strategy<Value = Event> {
-    let pod = || 0..5_usize;
+fn event(pod: fn() -> BoxedStrategy<usize>) -> impl Strategy<Value = Event> {
     let reach = prop_oneof![
         3 => Just(Reach::All),
         1 => Just(Reach::Peers),
@@ -83,7 +83,16 @@ pub fn live(world: &mut World, events: &[Event]) {
 
 /// Seconds in which things happen.
 fn seconds(most: usize) -> impl Strategy<Value = Vec<Vec<Event>>> {
-    proptest::collection::vec(proptest::collection::vec(event(), 0..3), 0..most)
+    let event = event(|| (0..5_usize).boxed());
+    proptest::collection::vec(proptest::collection::vec(event, 0..3), 0..most)
+}
+
+/// The same for a set with tiers, whose pods have their share of it.
+fn seconds_of_tiers(most: usize) -> impl Strategy<Value = Vec<Vec<Event>>> {
+    let pod = || prop_oneof![3 => 0..4_usize, 2 => PLACES..PLACES + 3, 1 => 2 * PLACES..2 * PLACES + 2].boxed();
+    let scale = (0..2_usize, 0..4_i32).prop_map(|(tier, replicas)| Event::ScaleTier { tier, replicas });
+    let event = prop_oneof![24 => event(pod), 1 => scale];
+    proptest::collection::vec(proptest::collection::vec(event, 0..3), 0..most)
 }
 
 /// Everything outside is well again.
@@ -99,12 +108,9 @@ fn lets_go(world: &mut World) {
     if !world.status.fenced.is_empty() {
         world.ask("unfence", None);
     }
-    let diverged = world
-        .status
-        .members
-        .iter()
-        .position(|m| m.state == MemberState::Diverged);
-    if let Some(pod) = diverged {
+    let mut members = world.status.members.iter();
+    let diverged = members.find(|m| m.state == MemberState::Diverged);
+    if let Some(pod) = diverged.and_then(|m| place_of(&m.name)) {
         world.ask("discard", Some(pod));
     }
     let told = world.status.conditions.iter().map(|c| c.message.as_str());
@@ -153,10 +159,14 @@ fn run_for(rest: usize, mut world: World, seconds: &[Vec<Event>]) -> World {
 
 fn at_rest(world: &World) -> bool {
     let settled = |c: &Condition| c.status == "True" && (c.type_ == "Ready" || c.type_ == "Stalled");
-    let pods = world.stateful_set().map_or(0, |s| s.replicas as usize);
+    let tiers = world
+        .cluster
+        .tiers()
+        .map(|tier| (first_of(tier.name), world.stateful_set_of(tier.name)));
+    let mut pods = tiers.flat_map(|(first, set)| first..first + set.map_or(0, |s| s.replicas as usize));
     let leaves = |ordinal| world.pod(ordinal).is_some_and(|p| p.deleting);
     let runs = |ordinal| world.redis(ordinal).is_some_and(|r| r.loading == 0) && !leaves(ordinal);
-    if !world.status.conditions.iter().any(settled) || !(0..pods).all(runs) {
+    if !world.status.conditions.iter().any(settled) || !pods.all(runs) {
         return false;
     }
     let plan = operator::plan(world);
@@ -178,7 +188,7 @@ pub fn converged(world: &World) {
         (wait_target(spec), min_target(spec), false)
     );
     assert_eq!(redis.min as i32, quorum.min_replicas_to_write);
-    assert_eq!(world.vip_pods, BTreeSet::from([names::pod(SET, master as u32)]));
+    assert_eq!(world.vip_pods, BTreeSet::from([pod_name(master)]));
     assert_eq!(world.stateful_set().unwrap().replicas as usize, pods);
     let stays = |ordinal: &usize| !world.draining.contains_key(&format!("node-{ordinal}"));
     let better = (0..pods).find(|o| *o != master && stays(o));
@@ -195,6 +205,11 @@ pub fn converged(world: &World) {
         assert!(replica.linked(), "s-{ordinal} is not linked: {replica:?}");
         assert_eq!(replica.data, redis.data, "s-{ordinal} has other data");
     }
+    world
+        .cluster
+        .tiers()
+        .skip(1)
+        .for_each(|tier| in_place(world, tier, redis));
     let voters: BTreeSet<_> = status
         .electors
         .iter()
@@ -207,7 +222,35 @@ pub fn converged(world: &World) {
         .collect();
     assert_eq!((voters, status.electors.len()), (volumes, pods), "electors at rest");
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready").unwrap();
-    assert_eq!(ready.status, "True", "{}: {}", ready.reason, ready.message);
+    let starved = spec == 1 && world.cluster.tiers().skip(1).any(|tier| tier.pods > 0);
+    match starved {
+        true => assert_eq!(ready.reason, "TooFewParents", "{}", ready.message),
+        false => assert_eq!(ready.status, "True", "{}: {}", ready.reason, ready.message),
+    }
+}
+
+/// Every pod of a tier has everything, and hangs on a replica.
+fn in_place(world: &World, tier: Tier<'_>, master: &Redis) {
+    let (first, pods) = (first_of(tier.name), tier.pods as usize);
+    assert_eq!(
+        world.stateful_set_of(tier.name).unwrap().replicas as usize,
+        pods,
+        "{}",
+        tier.name
+    );
+    let parents = (0..PLACES).filter(|at| world.redis(*at).is_some_and(Redis::linked));
+    for at in (first..first + pods).filter(|_| parents.clone().count() > 0) {
+        let name = pod_name(at);
+        let replica = world.redis(at).unwrap_or_else(|| panic!("{name} does not run"));
+        assert!(replica.linked(), "{name} is not linked: {replica:?}");
+        assert_eq!(replica.data, master.data, "{name} has other data");
+        let Role::Follows { ip, .. } = &replica.role else {
+            unreachable!()
+        };
+        assert_ne!(world.at(ip), world.master(), "{name} hangs on the master");
+        let pod = world.pod(at).unwrap();
+        assert_eq!((pod.role.as_deref(), pod.in_sync), (Some("replica"), true), "{name}");
+    }
 }
 
 /// A set that does not serve says why, and the reason is true.
@@ -218,10 +261,17 @@ fn justified(world: &World, hold: &Hold) {
     );
     let had = world.status.high_water_mark.as_ref().is_some_and(|m| m.keys > 0);
     let empty = |ordinal: usize| world.redis(ordinal).is_none_or(|r| r.data.is_empty());
-    let all_empty = world.slots.iter().enumerate().all(|(ordinal, _)| empty(ordinal));
+    let nobody_has = |places: Range<usize>| {
+        world
+            .slots
+            .iter()
+            .enumerate()
+            .all(|(at, _)| !places.contains(&at) || empty(at))
+    };
+    let (core_empty, all_empty) = (nobody_has(0..PLACES), nobody_has(0..usize::MAX));
     match hold {
         Hold::MasterGone { .. } => assert_eq!(world.master(), None, "{hold}"),
-        Hold::DataLost { .. } => assert!(had && all_empty, "{hold}"),
+        Hold::DataLost { elsewhere, .. } => assert!(had && core_empty && elsewhere.is_empty() == all_empty, "{hold}"),
         Hold::Empty { .. } => assert!(!all_empty && world.master().is_some_and(empty), "{hold}"),
         Hold::LineageUnknown(_) => assert!(world.status.master.is_none() && !all_empty, "{hold}"),
         other => panic!("nothing in this world explains it: {other}"),
@@ -230,6 +280,18 @@ fn justified(world: &World, hold: &Hold) {
         world.processes().all(|(.., r)| r.role != Role::Master || !r.is_armed()),
         "somebody serves: {hold}"
     );
+}
+
+/// A set with tiers that came to rest by itself: two core replicas and more, three pods below them and two below those.
+pub fn settled_with_tiers(replicas: i32) -> World {
+    static WORLDS: OnceLock<Vec<World>> = OnceLock::new();
+    let make = |replicas| {
+        let mut world = World::lean_with(replicas, &[("edge", "core", 3), ("leaf", "edge", 2)]);
+        (0..30).for_each(|_| live(&mut world, &[]));
+        converged(&world);
+        world
+    };
+    WORLDS.get_or_init(|| (1..4).map(make).collect())[replicas as usize - 1].clone()
 }
 
 /// A set of each size that came to rest by itself, made once.
@@ -273,6 +335,37 @@ fn whatever_happens_to_a_set_every_step_is_safe_and_it_comes_to_rest() {
             flushes(&mut world, 6);
         }
         run(world, &seconds);
+        Ok(())
+    });
+    result.unwrap();
+}
+
+#[test]
+fn whatever_happens_to_a_set_with_tiers_every_step_is_safe_and_it_comes_to_rest() {
+    let cases = (1..4_i32, any::<bool>(), any::<bool>(), seconds_of_tiers(14));
+    let result = runner(300).run(&cases, |(replicas, hold, awaits, seconds)| {
+        let mut world = settled_with_tiers(replicas);
+        if hold {
+            world.cluster.spec.failover.on_divergence = OnDivergence::Hold;
+        }
+        if awaits {
+            flushes(&mut world, 6);
+        }
+        run(world, &seconds);
+        Ok(())
+    });
+    result.unwrap();
+}
+
+#[test]
+fn whatever_happens_to_a_set_with_tiers_while_it_is_made_every_step_is_safe_and_it_comes_to_rest() {
+    let cases = (1..4_i32, any::<bool>(), seconds_of_tiers(14));
+    let result = runner(100).run(&cases, |(replicas, side_by_side, seconds)| {
+        let above = if side_by_side { "core" } else { "edge" };
+        run(
+            World::lean_with(replicas, &[("edge", "core", 3), ("leaf", above, 2)]),
+            &seconds,
+        );
         Ok(())
     });
     result.unwrap();
@@ -346,6 +439,15 @@ fn a_person_is_told_of_the_masters_file_beside_a_replica_that_is_empty() {
     let ends = vec![Event::DeletePod { pod: 0 }];
     let paused = vec![Event::Pause { paused: true }];
     run(settled(0), &[vec![Event::Write], grows, ends, vec![], paused, vec![]]);
+}
+
+/// Everybody was started again, and the operator still sees the master as it was.
+#[test]
+fn a_command_for_a_process_that_another_one_has_replaced_is_not_done() {
+    let slow = || Event::SlowProbe { pod: 0 };
+    let events = [vec![slow(), Event::KillAll { tail: false }], vec![slow()]];
+    run(settled(1), &events);
+    run(settled_with_tiers(1), &events);
 }
 
 #[test]

@@ -25,12 +25,43 @@ use crate::model::observed::{AppSecret, Credentials, Draining, InternalSecret, L
 use crate::model::redis::{Facts, RoleState, Seen};
 use crate::model::secret::Secret;
 use crate::model::timeline::Timeline;
-
-/// Places of processes whose pod was deleted by force: they live on where nobody sees them.
-pub const GHOSTS: usize = 64;
+use crate::names;
 
 /// Name of the set; its pods are `s-0`, `s-1`, ...
 pub const SET: &str = "s";
+
+/// Tiers that a set may have beside the core; their pods are `s-edge-0`, ...
+pub const TIERS: [&str; 2] = ["edge", "leaf"];
+/// Places of each tier's pods, those of the core first.
+pub const PLACES: usize = 16;
+/// Places of processes whose pod was deleted by force: they live on where nobody sees them.
+pub const GHOSTS: usize = (1 + TIERS.len()) * PLACES;
+
+/// Name of the tier of a place.
+pub fn tier_at(at: usize) -> &'static str {
+    (at / PLACES)
+        .checked_sub(1)
+        .map_or(names::CORE_TIER, |tier| TIERS[tier])
+}
+
+/// Name of the pod at a place.
+pub fn pod_name(at: usize) -> String {
+    names::pod(&names::stateful_set(SET, tier_at(at)), (at % PLACES) as u32)
+}
+
+/// The place of a pod of this name.
+pub fn place_of(pod: &str) -> Option<usize> {
+    let of = |first: usize| names::ordinal(&names::stateful_set(SET, tier_at(first)), pod).map(|o| first + o as usize);
+    (0..=TIERS.len()).find_map(|tier| of(tier * PLACES))
+}
+
+/// The place of a tier's first pod.
+pub fn first_of(tier: &str) -> usize {
+    (0..=TIERS.len())
+        .map(|tier| tier * PLACES)
+        .find(|at| tier_at(*at) == tier)
+        .unwrap()
+}
 
 /// Everything there is.
 #[derive(Clone, Debug)]
@@ -40,8 +71,10 @@ pub struct World {
     pub deleting: bool,
     pub now: Timestamp,
     pub created: Timestamp,
-    /// Pod and claim of each ordinal.
+    /// Pod and claim of each place.
     pub slots: Vec<Slot>,
+    /// Places of those that had data and began a full resync.
+    pub resynced: Vec<usize>,
     pub objects: BTreeMap<ObjectId, Live>,
     pub app: AppSecret,
     pub internal: InternalSecret,
@@ -116,8 +149,8 @@ pub struct Claim {
 /// A pod, and the process in it if it runs.
 #[derive(Clone, Debug)]
 pub struct Pod {
-    /// Ordinal in its name.
-    pub name: u32,
+    /// The place that its name stands for.
+    pub name: usize,
     pub uid: String,
     pub ip: String,
     pub node: Option<String>,
@@ -182,6 +215,7 @@ impl World {
             now,
             created: now,
             slots: Vec::new(),
+            resynced: Vec::new(),
             objects: BTreeMap::new(),
             app: AppSecret::Absent,
             internal: InternalSecret::Absent,
@@ -289,7 +323,7 @@ impl World {
         };
         let known = |f: &Facts| f.offset > 1 && self.status.histories.iter().any(|h| h.replid == f.replid);
         let kept = |f: &Facts| matches!(f.state(), RoleState::Attached { .. }) || known(f);
-        let others = (0..self.slots.len().min(GHOSTS)).filter(|o| *o != master);
+        let others = (0..self.slots.len().min(PLACES)).filter(|o| *o != master);
         let mut seen = others.filter_map(|o| self.pod(o)?.seen.facts());
         file.lost.contains(&write) || file.outlived && !seen.any(|f| kept(f))
     }
@@ -320,7 +354,7 @@ impl Pod {
     /// A pod that was just made.
     pub fn new(name: usize, uid: String, ip: String, now: Timestamp) -> Self {
         Self {
-            name: u32::try_from(name).unwrap(),
+            name,
             uid,
             ip,
             node: None,

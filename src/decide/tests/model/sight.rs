@@ -373,7 +373,7 @@ pub fn act(step: &Step) -> Option<Act> {
             child: ordinal(child),
         },
         // They only look.
-        Step::Drain { .. } | Step::CatchUp { .. } => return None,
+        Step::Drain { .. } | Step::CatchUp { .. } | Step::ComeAlong { .. } => return None,
         other => panic!("no step of roles: {other:?}"),
     })
 }

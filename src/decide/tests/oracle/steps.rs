@@ -2,7 +2,7 @@
 
 use crate::api::status::{Operation, OperationKind};
 use crate::decide::tests::world::redis::{Link, Redis, Role};
-use crate::decide::tests::world::{GHOSTS, Pod, SET, World};
+use crate::decide::tests::world::{GHOSTS, PLACES, Pod, SET, TIERS, World, first_of, place_of, pod_name, tier_at};
 use crate::model::plan::{Authority, Step, Target};
 use crate::model::redis::Facts;
 use crate::names;
@@ -31,8 +31,8 @@ pub fn step(world: &World, step: &Step) {
         }
         Step::DeletePod { uid, .. } => deletion(world, uid),
         Step::Mark { claim, epoch, .. } => {
-            let of = |slot: &usize| names::claim(&names::pod(SET, *slot as u32)) == *claim;
-            let carried = (0..world.slots.len())
+            let of = |slot: &usize| names::claim(&pod_name(*slot)) == *claim;
+            let carried = (0..world.slots.len().min(GHOSTS))
                 .find(of)
                 .and_then(|o| world.slots[o].claim.as_ref()?.epoch);
             assert!(
@@ -41,7 +41,14 @@ pub fn step(world: &World, step: &Step) {
             );
         }
         Step::Create(object) | Step::Apply { object, .. } if object.id.kind == "StatefulSet" => {
-            smaller(world, object.body["spec"]["replicas"].as_u64().unwrap() as usize);
+            let tier = (0..=TIERS.len())
+                .map(|tier| tier_at(tier * PLACES))
+                .find(|tier| names::stateful_set(SET, tier) == object.id.name);
+            smaller(
+                world,
+                tier.unwrap(),
+                object.body["spec"]["replicas"].as_u64().unwrap() as usize,
+            );
         }
         _ => {}
     }
@@ -109,7 +116,7 @@ fn record(world: &World, new: &Authority, why: &str) {
 
 /// A hand-over leads to a node that drains only from a pod that ends sooner.
 fn moved(world: &World, to: &Operation) {
-    let target = names::ordinal(SET, &to.to).map(|o| o as usize);
+    let target = place_of(&to.to);
     let node = |at: usize| world.draining.get(world.pod(at)?.node.as_ref()?).copied();
     let (Some(from), Some(target)) = (world.master(), target) else {
         return;
@@ -138,7 +145,7 @@ fn handed_over(world: &World, new: &Authority, why: &str) {
     if is_named(under_way) {
         return by_a_person(world, under_way, redis);
     }
-    let ordinal = names::ordinal(SET, &under_way.to).unwrap() as usize;
+    let ordinal = place_of(&under_way.to).unwrap();
     assert!(
         !redis.data.is_empty() || !had_data(world, ordinal),
         "S4: {} takes over empty, and the set had data",
@@ -261,7 +268,7 @@ fn lowering(world: &World, old: &Authority, new: &Authority) {
     let may = |at: &&usize| {
         world
             .pod(**at)
-            .is_some_and(|p| redis.links.contains_key(&names::pod(SET, p.name)))
+            .is_some_and(|p| redis.links.contains_key(&pod_name(p.name)))
     };
     let linked = world.followers(&master.ip).iter().filter(may).count() as i32;
     assert!(
@@ -279,7 +286,7 @@ fn promotion(world: &World, to: &Target, step: &Step) {
         "S8: {} is promoted before it was recorded",
         to.name
     );
-    let ordinal = names::ordinal(SET, &to.name).unwrap() as usize;
+    let ordinal = place_of(&to.name).unwrap();
     let Some(redis) = world.redis(ordinal).filter(|r| r.run_id == to.run_id) else {
         return;
     };
@@ -332,6 +339,9 @@ fn had_data(world: &World, ordinal: usize) -> bool {
 }
 
 fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
+    if place_of(&child.name).unwrap() >= PLACES {
+        return attach_below(world, child, parent, epoch);
+    }
     let source = is_source(world, &parent.name);
     assert!(
         is_recorded(world, parent) || source,
@@ -344,7 +354,8 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
     let entered = world.status.electors.iter().any(|e| e.uid == child.uid);
     assert!(entered, "{} is attached before it entered the electors", child.name);
     budget(world, child, parent);
-    let at = |to: &Target| world.redis(names::ordinal(SET, &to.name).unwrap() as usize);
+    // A command for a process that has another one in its place is not done.
+    let at = |to: &Target| world.redis(place_of(&to.name)?).filter(|r| r.run_id == to.run_id);
     if let (Some(from), Some(to)) = (at(parent), at(child)) {
         assert_eq!(from.role, Role::Master, "attached to a pod that is no master");
         if source {
@@ -361,6 +372,51 @@ fn attach(world: &World, child: &Target, parent: &Target, epoch: i64) {
             from.data.is_empty() && !to.data.is_empty() && !is_chosen(world, from) && had_data(world, usize::MAX);
         assert!(!wiped, "S5: {} would be wiped by an empty master", child.name);
     }
+}
+
+/// A pod of a tier hangs on a replica that is above it, never on a master: it would confirm writes there.
+fn attach_below(world: &World, child: &Target, parent: &Target, epoch: i64) {
+    assert_eq!(Some(epoch), world.status.epoch, "attached in another epoch");
+    assert!(!is_recorded(world, parent), "{} is attached to the master", child.name);
+    budget(world, child, parent);
+    let (at, mut way) = (place_of(&child.name).unwrap(), vec![place_of(&parent.name).unwrap()]);
+    let above = |at: usize| match &world.redis(at)?.role {
+        Role::Follows { ip, .. } => world.at(ip),
+        Role::Master | Role::Fenced => None,
+    };
+    while let Some(next) = above(way[way.len() - 1]).filter(|next| !way.contains(next)) {
+        way.push(next);
+    }
+    assert!(!way.contains(&at), "{} is attached below itself: {way:?}", child.name);
+    let tier = |at: usize| world.cluster.tiers().find(|tier| tier.name == tier_at(at)).unwrap();
+    let mut tiers = std::iter::successors(Some(tier(at)), |tier| {
+        let from = tier.level?.from;
+        world.cluster.tiers().find(|tier| tier.index == from)
+    });
+    let is_above = tiers.any(|tier| tier.index == tier_of(world, way[0]));
+    assert!(
+        is_above,
+        "{} is attached to {}, which is in no tier above it",
+        child.name, parent.name
+    );
+    if let (Some(from), Some(to)) = (world.redis(way[0]), world.redis(at)) {
+        assert_ne!(from.role, Role::Master, "{} is attached to a master", child.name);
+        let wiped = from.data.is_empty() && !to.data.is_empty() && had_data(world, usize::MAX);
+        let of_master = world
+            .master()
+            .and_then(|o| world.redis(o))
+            .is_some_and(|m| m.data.is_empty());
+        assert!(!wiped || of_master, "S5: {} would be wiped by an empty pod", child.name);
+    }
+}
+
+fn tier_of(world: &World, at: usize) -> usize {
+    world
+        .cluster
+        .tiers()
+        .find(|tier| tier.name == tier_at(at))
+        .unwrap()
+        .index
 }
 
 /// R7: whom the operator sees in a full resync, or gave one in this pass, is waited for.
@@ -406,7 +462,13 @@ fn deletion(world: &World, uid: &str) {
     let pods = || world.slots.iter().take(GHOSTS).filter_map(|slot| slot.pod.as_ref());
     let pod = pods().find(|pod| pod.uid == uid);
     let process = pod.and_then(|pod| pod.redis.as_ref());
-    let alone = pods().count() == 1;
+    let alone = world
+        .slots
+        .iter()
+        .take(PLACES)
+        .filter(|slot| slot.pod.is_some())
+        .count()
+        == 1;
     assert!(
         alone || !process.is_some_and(Redis::is_armed),
         "the master is deleted beside its replicas"
@@ -419,14 +481,15 @@ fn deletion(world: &World, uid: &str) {
 }
 
 /// A smaller StatefulSet drops one pod, which is neither master nor elector and can not come back to the master.
-fn smaller(world: &World, is: usize) {
-    let was = world.stateful_set().map_or(0, |s| s.replicas as usize);
+fn smaller(world: &World, tier: &str, is: usize) {
+    let was = world.stateful_set_of(tier).map_or(0, |s| s.replicas as usize);
     if is >= was {
         return;
     }
     assert_eq!(was - is, 1, "the StatefulSet shrinks by more than one");
+    let is = first_of(tier) + is;
     assert!(
-        world.master().is_none_or(|master| master < is),
+        world.master().is_none_or(|master| master < is || is >= PLACES),
         "the master is scaled away"
     );
     let volume = world
@@ -437,6 +500,6 @@ fn smaller(world: &World, is: usize) {
     let elector = world.status.electors.iter().any(|e| Some(e.volume.as_str()) == volume);
     assert!(!elector, "s-{is} is scaled away while it is an elector");
     let master = world.master().and_then(|o| world.redis(o));
-    let linked = master.is_some_and(|m| m.links.contains_key(&names::pod(SET, is as u32)));
+    let linked = master.is_some_and(|m| m.links.contains_key(&pod_name(is)));
     assert!(!linked, "s-{is} is scaled away before it was locked out");
 }

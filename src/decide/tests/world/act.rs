@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::redis::Redis;
-use super::{SET, World};
+use super::{GHOSTS, World, place_of, pod_name};
 use crate::api::status::{Operation, OperationKind, Proof, RedisReplicaSetStatus};
 use crate::build::meta;
 use crate::model::observed::{AppSecret, Live};
@@ -46,8 +46,11 @@ impl World {
             Step::Fence { to } => self.on(to, Redis::fence)?,
             Step::Drain { to } => self.on(to, |_| ())?,
             Step::CatchUp { to, .. } => {
-                let ordinal = names::ordinal(SET, &to.name).ok_or(Failed)? as usize;
-                self.replicate_one(ordinal);
+                self.replicate_one(place_of(&to.name).ok_or(Failed)?);
+                self.on(to, |_| ())?;
+            }
+            Step::ComeAlong { to, .. } => {
+                self.replicate_one(place_of(&to.name).ok_or(Failed)?);
                 self.on(to, |_| ())?;
             }
             Step::KillClients { to, refused } => {
@@ -60,7 +63,7 @@ impl World {
             }
             Step::DeletePod { pod, uid, .. } => {
                 self.named(pod, uid)?;
-                self.delete_pod(names::ordinal(SET, pod).ok_or(Failed)? as usize);
+                self.delete_pod(place_of(pod).ok_or(Failed)?);
             }
             Step::Attach { child, parent, epoch } => {
                 let secret = format!("{}/{}/{epoch}", parent.run_id, child.run_id);
@@ -89,7 +92,7 @@ impl World {
             Step::Gate { pod, uid, ready, .. } => self.named(pod, uid)?.gate = Some(*ready),
             Step::Grow { .. } => {}
             Step::Mark { claim, epoch, role, .. } => {
-                let slot = (0..self.slots.len()).find(|o| names::claim(&names::pod(SET, *o as u32)) == *claim);
+                let slot = (0..self.slots.len().min(GHOSTS)).find(|at| names::claim(&pod_name(*at)) == *claim);
                 let claim = slot.and_then(|o| self.slots[o].claim.as_mut()).ok_or(Failed)?;
                 (claim.epoch, claim.role) = (Some(*epoch), Some(role.as_str().to_owned()));
             }
@@ -158,8 +161,9 @@ impl World {
     }
 
     fn named(&mut self, name: &str, uid: &str) -> Result<&mut super::Pod, Failed> {
-        let ordinal = names::ordinal(SET, name).ok_or(Failed)? as usize;
-        self.pod_mut(ordinal).filter(|p| p.uid == uid).ok_or(Failed)
+        self.pod_mut(place_of(name).ok_or(Failed)?)
+            .filter(|p| p.uid == uid)
+            .ok_or(Failed)
     }
 
     /// A procedure on a process; what it reads afterwards is seen at once.
@@ -176,7 +180,7 @@ impl World {
         procedure(redis);
         self.cut_links();
         self.hear();
-        self.probe(names::ordinal(SET, &to.name).ok_or(Failed)? as usize);
+        self.probe(place_of(&to.name).ok_or(Failed)?);
         Ok(())
     }
 
@@ -189,7 +193,7 @@ impl World {
                 let Role::Follows { ip, link } = &redis.role else {
                     return false;
                 };
-                let name = names::pod(SET, pod.name);
+                let name = pod_name(pod.name);
                 let may = |at| self.redis(at).is_some_and(|p: &Redis| p.links.contains_key(&name));
                 *link != Link::Down
                     && self

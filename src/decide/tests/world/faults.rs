@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{GHOSTS, Pod, Reach, SET, World};
+use super::{GHOSTS, Pod, Reach, SET, World, place_of, pod_name};
 use crate::model::observed::{Draining, Live};
 use crate::names;
 
@@ -35,6 +35,8 @@ pub enum Event {
     EditLabel { pod: usize, role: &'static str },
     /// A person asks for another number of replicas.
     Scale { replicas: i32 },
+    /// A person asks for another number of pods of a tier.
+    ScaleTier { tier: usize, replicas: i32 },
     /// A person pauses the set, or ends that.
     Pause { paused: bool },
     /// A person asks by annotation for a pod, or for all.
@@ -92,6 +94,12 @@ impl World {
                 self.cluster.spec.replicas = replicas;
                 self.cluster.generation += 1;
             }
+            Event::ScaleTier { tier, replicas } => {
+                if let Some(tier) = self.cluster.spec.tiers.get_mut(tier) {
+                    tier.replicas = replicas;
+                    self.cluster.generation += 1;
+                }
+            }
             Event::Pause { paused } => self.cluster.spec.paused = paused,
             Event::Ask { name, pod } => self.ask(name, pod),
             Event::Drain { node, draining } => {
@@ -104,7 +112,7 @@ impl World {
 
     /// A request that was never made before.
     pub fn ask(&mut self, name: &str, pod: Option<usize>) {
-        let whom = pod.map_or("*".to_owned(), |pod| names::pod(SET, pod as u32));
+        let whom = pod.map_or("*".to_owned(), pod_name);
         let epoch = self.status.epoch.unwrap_or(0);
         let value = match name {
             "force-failover" | "discard" => format!("{whom}@{epoch}"),
@@ -137,9 +145,7 @@ impl World {
         let selected = vip["spec"]["selector"][names::label::POD_NAME]
             .as_str()
             .unwrap_or_default();
-        let Some(ordinal) = names::ordinal(SET, selected).map(|o| o as usize) else {
-            return;
-        };
+        let Some(ordinal) = place_of(selected) else { return };
         let Some(pod) = self.pod(ordinal) else { return };
         if !pod.peers_reach() || !self.takes_writes(ordinal) {
             return;

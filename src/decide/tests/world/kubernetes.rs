@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::redis::Redis;
-use super::{Claim, GHOSTS, Pod, SET, World};
-use crate::api::AppendFsync;
+use super::{Claim, GHOSTS, PLACES, Pod, SET, TIERS, World, pod_name, tier_at};
+use crate::api::{AppendFsync, TierSpec};
 use crate::build::{self, acl};
 use crate::model::observed::{AppSecret, ObjectId, Trouble};
 use crate::model::plan::Object;
@@ -16,19 +16,26 @@ impl World {
     /// One second passes.
     pub fn tick(&mut self) {
         self.now += k8s_openapi::jiff::SignedDuration::from_secs(1);
-        self.stateful_set_controller();
+        self.stateful_set_controllers();
         self.kubelets();
         self.replicate();
         self.endpoints();
     }
 
-    fn stateful_set_controller(&mut self) {
-        let Some(set) = self.stateful_set() else { return };
-        let (now, wanted) = (self.now, usize::try_from(set.replicas).unwrap());
-        let template = self.live("StatefulSet", SET).unwrap()["spec"]["template"].clone();
+    fn stateful_set_controllers(&mut self) {
+        (0..=TIERS.len()).for_each(|tier| self.stateful_set_controller(tier * PLACES));
+    }
+
+    fn stateful_set_controller(&mut self, first: usize) {
+        let Some(set) = self.stateful_set_of(tier_at(first)) else {
+            return;
+        };
+        let (now, wanted) = (self.now, first + usize::try_from(set.replicas).unwrap());
+        let name = names::stateful_set(SET, tier_at(first));
+        let template = self.live("StatefulSet", &name).unwrap()["spec"]["template"].clone();
         let annotation = |name| template["metadata"]["annotations"][name].as_str().map(str::to_owned);
         let config = annotation(names::annotation::CONFIG_REVISION);
-        for ordinal in 0..self.slots.len().min(GHOSTS).max(wanted) {
+        for ordinal in first..self.slots.len().min(first + PLACES).max(wanted) {
             let slot = self.slot(ordinal);
             match &mut slot.pod {
                 Some(pod) if pod.deleting && pod.grace > 0 && pod.redis.is_some() => pod.grace -= 1,
@@ -45,10 +52,9 @@ impl World {
                     let uid = self.fresh("pod");
                     let ip = format!("10.0.0.{}", self.serial);
                     let mut pod = Pod::new(ordinal, uid, ip, now);
-                    (pod.revision, pod.config_revision) = (
-                        crate::build::pod::revision(&self.cluster, self.cluster.core()).ok(),
-                        config.clone(),
-                    );
+                    let tier = self.cluster.tiers().find(|tier| tier.name == tier_at(first));
+                    let revision = tier.and_then(|tier| build::pod::revision(&self.cluster, tier).ok());
+                    (pod.revision, pod.config_revision) = (revision, config.clone());
                     pod.restart = annotation(names::annotation::RESTART);
                     pod.node = Some(format!("node-{ordinal}"));
                     self.slot(ordinal).pod = Some(pod);
@@ -137,10 +143,9 @@ impl World {
             .unwrap_or_default()
             .to_owned();
         let ready = |ordinal| self.pod(ordinal).is_some_and(|p| p.started.is_some() && !p.deleting);
-        let name = |ordinal| names::pod(SET, ordinal as u32);
         self.vip_pods = (0..self.slots.len().min(GHOSTS))
             .filter(|o| ready(*o))
-            .map(name)
+            .map(pod_name)
             .filter(|n| *n == selected)
             .collect();
     }
@@ -191,16 +196,32 @@ impl World {
             sha256: "ab".repeat(32),
         };
         world.internal = Self::credentials(world.acl());
-        Self::lean_objects(1 + replicas, None, 0)
+        Self::lean_objects(&[(names::CORE_TIER, 1 + replicas)], None, 0)
             .iter()
             .for_each(|object| world.write(object));
         world
     }
 
-    /// StatefulSet and VIP, as far as roles depend on them.
-    pub fn lean_objects(pods: i32, master: Option<&str>, epoch: i64) -> [Object; 2] {
-        let object = |kind, body| Object {
-            id: ObjectId { kind, name: SET.into() },
+    /// The same with tiers: the name of each, the tier that it hangs on, and its pods.
+    pub fn lean_with(replicas: i32, tiers: &[(&str, &str, i32)]) -> Self {
+        let mut world = Self::lean(replicas);
+        let tier = |(name, from, replicas): &(&str, &str, i32)| TierSpec {
+            from: (*from).to_owned(),
+            replicas: *replicas,
+            ..TierSpec::new(*name)
+        };
+        world.cluster.spec.tiers = tiers.iter().map(tier).collect();
+        let pods: Vec<_> = tiers.iter().map(|(name, _, replicas)| (*name, *replicas)).collect();
+        let objects = Self::lean_objects(&pods, None, 0);
+        let sets = objects.iter().filter(|object| object.id.kind == "StatefulSet");
+        sets.for_each(|object| world.write(object));
+        world
+    }
+
+    /// StatefulSets and VIP, as far as roles depend on them.
+    pub fn lean_objects(tiers: &[(&str, i32)], master: Option<&str>, epoch: i64) -> Vec<Object> {
+        let object = |kind, name: String, body| Object {
+            id: ObjectId { kind, name },
             body,
             manager: names::manager::OBJECTS,
             uid: None,
@@ -208,13 +229,12 @@ impl World {
         };
         let selector = json!({names::label::POD_NAME: master.unwrap_or(names::NOBODY)});
         let annotations = json!({names::annotation::EPOCH: epoch.to_string()});
-        [
-            object("StatefulSet", json!({"spec": {"replicas": pods}})),
-            object(
-                "Service",
-                json!({"metadata": {"annotations": annotations}, "spec": {"selector": selector}}),
-            ),
-        ]
+        let sets = tiers.iter().map(|(tier, pods)| {
+            let name = names::stateful_set(SET, tier);
+            object("StatefulSet", name, json!({"spec": {"replicas": pods}}))
+        });
+        let vip = json!({"metadata": {"annotations": annotations}, "spec": {"selector": selector}});
+        sets.chain([object("Service", SET.to_owned(), vip)]).collect()
     }
 
     /// The aclfile as it should be, for a Secret that is there from the beginning.

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::redis::{Link, Redis, Role};
-use super::{GHOSTS, Pod, Reach, SET, World};
+use super::{GHOSTS, PLACES, Pod, Reach, SET, World, first_of, pod_name, tier_at};
 use crate::model::observed::{ClaimFacts, Live, Member, ObjectId, Observed, PodFacts, StatefulSetFacts, Trouble};
 use crate::model::redis::{
     AclUser, Aof, Backlog, ConnectedReplica, Engine, Facts, Link as SeenLink, Loading, NOWHERE, ProbeError,
@@ -18,16 +18,27 @@ use crate::names;
 impl World {
     /// One value with everything, as `observe` makes it.
     pub fn observe(&self) -> Observed {
-        let stateful_set = self.stateful_set();
-        let count = 1 + usize::try_from(self.cluster.spec.replicas).unwrap();
-        let count = count.max(
-            stateful_set
-                .as_ref()
-                .map_or(0, |s| usize::try_from(s.replicas).unwrap()),
-        );
-        let ending = (0..self.slots.len().min(GHOSTS)).filter(|ordinal| self.pod(*ordinal).is_some());
-        let ordinals: BTreeSet<_> = (0..count).chain(ending).collect();
-        let members: Vec<_> = ordinals.into_iter().map(|ordinal| self.member(ordinal)).collect();
+        let tiers: Vec<_> = self
+            .cluster
+            .tiers()
+            .map(|tier| (tier.name.to_owned(), tier.pods))
+            .collect();
+        let members: Vec<_> = tiers
+            .iter()
+            .flat_map(|(tier, wanted)| {
+                let count = self.stateful_set_of(tier).map_or(0, |s| s.replicas as u32);
+                let first = first_of(tier);
+                let wanted = first..first + (*wanted).max(count) as usize;
+                let ending = (first..first + PLACES).filter(|at| self.pod(*at).is_some());
+                wanted.chain(ending).collect::<BTreeSet<_>>()
+            })
+            .map(|at| self.member(at))
+            .collect();
+        let stateful_sets = tiers
+            .into_iter()
+            .filter_map(|(tier, _)| Some((self.stateful_set_of(&tier)?, tier)))
+            .map(|(facts, tier)| (tier, facts))
+            .collect();
         let mut timeline = self.timeline.clone();
         timeline.see(&self.status, &members, &self.vip_pods, self.now);
         Observed {
@@ -45,10 +56,7 @@ impl World {
             created: Some(self.created),
             members,
             objects: self.objects.clone(),
-            stateful_sets: stateful_set
-                .into_iter()
-                .map(|facts| (names::CORE_TIER.to_owned(), facts))
-                .collect(),
+            stateful_sets,
             internal: self.internal.clone(),
             app: self.app.clone(),
             vip_pods: self.vip_pods.clone(),
@@ -72,9 +80,9 @@ impl World {
             offsets: Arc::default(),
         };
         Member {
-            name: names::pod(SET, ordinal as u32),
-            tier: names::CORE_TIER.to_owned(),
-            ordinal: ordinal as u32,
+            name: pod_name(ordinal),
+            tier: tier_at(ordinal).to_owned(),
+            ordinal: (ordinal % PLACES) as u32,
             pod: pod.map(|p| PodFacts {
                 uid: p.uid.clone(),
                 ip: p.started.is_some().then(|| p.ip.clone()),
@@ -116,7 +124,11 @@ impl World {
     }
 
     pub fn stateful_set(&self) -> Option<StatefulSetFacts> {
-        let body = self.live("StatefulSet", SET)?;
+        self.stateful_set_of(names::CORE_TIER)
+    }
+
+    pub fn stateful_set_of(&self, tier: &str) -> Option<StatefulSetFacts> {
+        let body = self.live("StatefulSet", &names::stateful_set(SET, tier))?;
         let sources = body["spec"]["template"]["spec"]["volumes"]
             .as_array()
             .into_iter()
@@ -204,7 +216,7 @@ impl World {
             run_id: redis.run_id.clone(),
             engine: Engine::Redis,
             version,
-            announced: names::dns(SET, "ns", &names::pod(SET, ordinal as u32)),
+            announced: names::dns(SET, "ns", &pod_name(ordinal)),
             min_replicas_to_write: redis.min,
             serve_stale: redis.serve_stale,
             loading: (redis.loading > 0).then_some(Loading { percent: Some(50) }),
@@ -257,7 +269,7 @@ impl World {
                 Link::Up(silent) => ("online", u64::from(*silent)),
             };
             (*ip == parent.ip).then(|| ConnectedReplica {
-                ip: names::dns(SET, "ns", &names::pod(SET, pod.name)),
+                ip: names::dns(SET, "ns", &pod_name(pod.name)),
                 port: names::REDIS_PORT,
                 state: state.into(),
                 offset: redis.offset,

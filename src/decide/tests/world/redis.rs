@@ -6,9 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::{Pod, World};
+use super::{Pod, World, pod_name};
 use crate::model::redis::UNARMED;
-use crate::names;
 
 /// A master that hears nobody takes writes for the lag and 2 s.
 const SELF_FENCE: SignedDuration = SignedDuration::from_secs(4);
@@ -178,7 +177,7 @@ impl World {
             let mut heard = BTreeMap::new();
             for child in (0..self.slots.len()).filter(|child| *child != parent) {
                 let Some(other) = self.pod(child) else { continue };
-                if !redis.links.contains_key(&names::pod(super::SET, other.name)) {
+                if !redis.links.contains_key(&pod_name(other.name)) {
                     continue;
                 }
                 let up = |r: &Redis| matches!(&r.role, Role::Follows { ip, link: Link::Up(_) } if *ip == pod.ip);
@@ -252,6 +251,7 @@ impl World {
             return;
         };
         let parent = self.at(ip).filter(|at| *at != ordinal);
+        let (before, had_data) = (*link, !child.data.is_empty());
         let (link, change) = match parent.and_then(|at| Some((self.pod(at)?, self.redis(at)?))) {
             // The other side's sockets are closed.
             None => (Link::Down, Change::Nothing),
@@ -259,7 +259,7 @@ impl World {
                 Link::Up(silent) if *silent < 15 => (Link::Up(silent + 1), Change::Nothing),
                 Link::Up(_) | Link::Syncing(_) | Link::Down => (Link::Down, Change::Nothing),
             },
-            Some((_, parent)) => self.next(&names::pod(super::SET, pod.name), child, parent, *link, pod.slow),
+            Some((_, parent)) => self.next(&pod_name(pod.name), child, parent, *link, pod.slow),
         };
         let Some(child) = self.pod_mut(ordinal).and_then(|p| p.redis.as_mut()) else {
             return;
@@ -267,12 +267,19 @@ impl World {
         if let Role::Follows { link: now, .. } = &mut child.role {
             *now = link;
         }
+        let begins = matches!(link, Link::Syncing(_)) && !matches!(before, Link::Syncing(_));
+        if begins && had_data {
+            self.resynced.push(ordinal);
+        }
+        let Some(child) = self.pod_mut(ordinal).and_then(|p| p.redis.as_mut()) else {
+            return;
+        };
         match change {
             Change::Nothing => {}
             Change::Flush => (child.data, child.offset, child.flushed) = (Vec::new(), 0, true),
             Change::Holds { replid, offset, data } => {
                 if std::mem::take(&mut child.flushed) {
-                    child.before = None;
+                    (child.before, child.backlog) = (None, offset + 1);
                 } else if child.replid != replid {
                     child.before = Some((child.replid.clone(), child.offset + 1));
                 }
@@ -283,8 +290,9 @@ impl World {
 
     /// The next state of a link whose ends reach each other, and what becomes of the child's data.
     fn next(&self, name: &str, child: &Redis, parent: &Redis, link: Link, slow: bool) -> (Link, Change) {
-        // A demoted master goes on with the links it has, and gives no new one.
-        let goes_on_serving = parent.role == Role::Fenced && matches!(link, Link::Up(_));
+        // A demoted master goes on with the links it has, and gives no new one; so does a replica without a link of its own, until
+        // it throws its data away.
+        let goes_on_serving = !parent.flushed && matches!(link, Link::Up(_));
         let serves = parent.role == Role::Master || parent.linked() || goes_on_serving;
         if parent.loading > 0 || child.loading > 0 || !serves || !parent.links.contains_key(name) {
             return (Link::Down, Change::Nothing);
