@@ -1,5 +1,6 @@
-//! Tests of sets on one installed operator, side by side: nothing here disturbs a node or an operator.
+//! Tests of sets on one installed operator, side by side: nothing here disturbs a node, an operator, or a set of another test.
 
+mod awaited;
 mod bad_world;
 mod edits;
 mod flags;
@@ -10,3 +11,4 @@ mod removal;
 mod requests;
 mod rolls;
 mod settings;
+mod switchover;
