@@ -25,6 +25,10 @@ use crate::model::redis::{Facts, RoleState};
 /// How long a dead master's replicas may take in what is left of its stream. A link that stays up for longer says that the
 /// master lives.
 const DRAIN: SignedDuration = SignedDuration::from_millis(600);
+/// Replicas that seem to hear a silent master are looked at this often, for so long: by then a link that only stands still has
+/// been seen to, and a master that is heard may be silent for hours.
+const DOUBT: SignedDuration = SignedDuration::from_secs(5);
+const LOOK: SignedDuration = SignedDuration::from_millis(100);
 /// How long votes that are missing are awaited beside a master that is back with what its file has.
 const RETURN_WAIT: SignedDuration = SignedDuration::from_secs(10);
 
@@ -174,10 +178,28 @@ fn silent(view: &View, since: Timestamp, error: &str) -> Roles {
         None
     };
     if let Some(hold) = refusal {
-        return Roles::waiting_for(hold);
+        let doubted = matches!(hold, Hold::WitnessesDisagree { .. }) && view.since(since) < DOUBT;
+        return Roles {
+            steps: if doubted { looks(view) } else { Vec::new() },
+            wake: doubted.then_some(view.now + LOOK),
+            ..Roles::waiting_for(hold)
+        };
     }
     let proof = if unsure { Proof::None } else { Proof::FenceTimeElapsed };
     without_proof(view, proof, witnesses, OperationReason::Unreachable)
+}
+
+/// Looks at those replicas whose last look is no longer news.
+fn looks(view: &View) -> Vec<Step> {
+    let due = |f: &Facts| view.since(f.asked_at) >= LOOK;
+    let due = view.others().filter_map(|m| Some((m, m.facts().filter(|f| due(f))?)));
+    due.filter_map(|(m, facts)| {
+        Some(Step::CatchUp {
+            to: target(m)?,
+            offset: facts.offset,
+        })
+    })
+    .collect()
 }
 
 /// Its pod is gone. Without enough votes its volume is awaited, and what stands on it; but not if its process may have gone

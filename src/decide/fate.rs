@@ -149,6 +149,10 @@ pub(super) fn silent_at(view: &View) -> Option<Timestamp> {
     }
 }
 
+/// A master sends its replicas a byte at least once a second (`repl-ping-replica-period 1`, from a timer of 100 ms): a stream that
+/// grew by nothing for so long is not heard. The replica's own clock of the link has whole seconds, and says so up to 0.8 s later.
+const STILL: Duration = Duration::from_millis(1200);
+
 /// What the replicas say of the master's silence: those that were given it as their parent and answer, and how many of
 /// them do not hear it either.
 pub(super) fn witnesses(view: &View) -> (Witnesses, Vec<String>) {
@@ -161,7 +165,8 @@ pub(super) fn witnesses(view: &View) -> (Witnesses, Vec<String>) {
         .filter_map(|(m, f)| Some((m, f.replica_link()?)))
     {
         asked += 1;
-        if link.up && link.last_io_seconds.is_none_or(|s| s < 2) {
+        let grows = member.redis.offsets().still().is_none_or(|time| time < STILL);
+        if link.up && grows && link.last_io_seconds.is_none_or(|s| s < 2) {
             hearing.push(member.name.clone());
         }
     }
