@@ -153,6 +153,8 @@ impl Timeline {
                 self.first(Mark::Demoted, ended);
             }
             Step::Drain { .. } => self.first(Mark::Detected, began),
+            // A look at a replica before anything was begun is part of no change.
+            Step::CatchUp { .. } if status.operation.is_none() => {}
             Step::Fence { .. } | Step::CatchUp { .. } => {
                 self.first(Mark::Detected, began);
                 if !self.marks.contains_key(&Mark::Named) {

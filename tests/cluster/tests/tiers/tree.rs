@@ -45,11 +45,8 @@ impl Tree {
                 .probe_login(address)?
                 .connect()
                 .and_then(|mut connection| redis::cmd("INFO").arg("replication").query::<String>(&mut connection));
-            let info = match asked {
-                Ok(info) => info,
-                // Dead, or not ready: it follows nobody.
-                Err(_) => String::new(),
-            };
+            // Who is dead or not ready follows nobody.
+            let info = asked.unwrap_or_default();
             let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
             let link = field("master_host:").map(|host| Link {
                 parent: addresses

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cluster_tests::checkers;
-use cluster_tests::client::{self, Manner, NUMBERS, Writer};
-use cluster_tests::failure::{Context, Outcome};
+use cluster_tests::client::{self, Manner, Writer};
+use cluster_tests::failure::Outcome;
 use cluster_tests::history::{End, History, Stamp, Write};
 use redis::{Connection, RedisError};
 
@@ -50,10 +50,8 @@ pub struct Seen {
 }
 
 impl Load {
-    /// Begins with no numbers, and returns when writes are acknowledged.
+    /// Begins where there are no numbers, and returns when writes are acknowledged.
     pub fn start(connect: &impl Connect, quorum: i64) -> Outcome<Self> {
-        let mut connection = connect().context("connect before the round")?;
-        let () = redis::cmd("DEL").arg(NUMBERS).query(&mut connection)?;
         let start = |manner: Manner| {
             let history = History::default();
             (Writer::start_as(manner, history.clone(), connect.clone()), history)

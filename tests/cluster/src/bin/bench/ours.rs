@@ -56,6 +56,9 @@ impl Ours {
         )?;
         set.wait_redundant(READY)?;
         let (master, epoch, before) = (set.master()?, set.epoch()?, set.full_resyncs()?);
+        // At the master itself: see `login_at_the_master`.
+        let mut at_master = set.login_at_the_master()?.connect()?;
+        let () = redis::cmd("DEL").arg(NUMBERS).query(&mut at_master)?;
         let load = Load::start(&self.connect(), set.quorum()?)?;
         let struck = Stamp::now();
         fault.strike(set, &master, &format!("bench-{round}"))?;
@@ -104,6 +107,7 @@ impl Ours {
 
     /// What the master holds.
     fn numbers(&self) -> Outcome<std::collections::BTreeSet<u64>> {
-        self.login.numbers().context(format_args!("read {NUMBERS}"))
+        let login = self.set.login_at_the_master()?;
+        login.numbers().context(format_args!("read {NUMBERS}"))
     }
 }
