@@ -34,6 +34,7 @@ impl World {
             detached: timeline.detached,
             followed: timeline.followed,
             mute: timeline.mute,
+            draining: timeline.draining,
             cut_off: timeline.cut_off,
             rerouted: self.rerouted,
             demoted: timeline.demoted,
