@@ -182,7 +182,10 @@ fn what_a_silent_master_took_until_it_fenced_itself_is_reported() {
     let dropped = world.status.failovers[0].verdict.zombie_bytes;
     // The stream has pings too.
     let counted = dropped.is_some_and(|bytes| (lost as i64..=most).contains(&bytes));
-    assert!(counted, "{dropped:?} bytes of it were counted when it was fenced, {lost} writes are lost");
+    assert!(
+        counted,
+        "{dropped:?} bytes of it were counted when it was fenced, {lost} writes are lost"
+    );
 }
 
 #[test]
