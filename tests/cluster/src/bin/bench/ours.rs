@@ -97,11 +97,12 @@ impl Ours {
         })
     }
 
+    /// One request a look, as what looks on is part of the load.
     fn wait_changed(&self, epoch: i64, master: &str) -> Outcome {
         until(format_args!("another master than {master}"), CHANGED, || {
-            let newest = self.set.reports()?.into_iter().next();
-            let there = newest.as_ref().is_some_and(|report| report.epoch > epoch);
-            Ok(Look::when(there, cluster_tests::set::summary(&self.set.object()?)))
+            let reports = self.set.reports()?;
+            let there = reports.first().is_some_and(|report| report.epoch > epoch);
+            Ok(Look::when(there, format!("{:?}", reports.first())))
         })
     }
 
