@@ -67,6 +67,14 @@ pub(super) fn decide(view: &View, proof: Proof) -> Option<Roles> {
     })
 }
 
+/// What is left of a wait for a pod that answers nothing that could be understood. Then the rules for a silent master hold.
+pub(super) fn rest(view: &View) -> Option<Roles> {
+    let known = intent(view).filter(|o| o.kind == OperationKind::Grant)?;
+    let member = view.master().filter(|m| m.facts().is_none() && may_return(view, m))?;
+    let until = known.started_at.0.checked_add(limit(view)).ok()?;
+    (view.now < until).then(|| wait(member, until))
+}
+
 fn wait(member: &Member, until: Timestamp) -> Roles {
     let pod = member.name.clone();
     Roles {

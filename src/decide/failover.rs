@@ -35,9 +35,9 @@ const RETURN_WAIT: SignedDuration = SignedDuration::from_secs(10);
 /// Decides about a master that does not serve; nothing if its fate calls for nothing here.
 pub(super) fn decide(view: &View) -> Option<Roles> {
     match fate::of_master(view) {
-        Fate::Lives => withdraw(view),
+        Fate::Lives => withdraw(view).or_else(|| awaiting::rest(view)),
         Fate::Ended { proof, since } => Some(ended(view, proof, since)),
-        Fate::Silent { since, error } => Some(silent(view, since, &error)),
+        Fate::Silent { since, error } => Some(awaiting::rest(view).unwrap_or_else(|| silent(view, since, &error))),
         Fate::Gone => Some(gone(view)),
     }
 }

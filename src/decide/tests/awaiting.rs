@@ -234,6 +234,42 @@ fn a_node_that_goes_off_after_the_death_takes_no_proof_away() {
     ends_well(&mut world);
 }
 
+/// The process in its place is alive, and that is all it says: it may not be the one that died, nor come back.
+#[test]
+fn a_master_that_refuses_the_password_when_it_is_back_is_awaited_no_longer_than_any_other() {
+    for (replicas, kubelet) in [(2, false), (2, true), (1, true)] {
+        let mut world = awaiting(replicas, 20);
+        // Who was not connected when it died sees the end by the kubelet's word alone.
+        let seen_by = if kubelet { Reach::Rejected } else { Reach::All };
+        live(&mut world, &[kill(0, 3), reach(0, seen_by)]);
+        let until = until(&world);
+        seconds(&mut world, 1);
+        live(&mut world, &[reach(0, Reach::Locked)]);
+        while world.now < until {
+            assert_eq!(blocked(&world).0, "AwaitingReturn", "{:?}", world.done);
+            live(&mut world, &[]);
+        }
+        seconds(&mut world, 10);
+        assert_eq!(world.master(), Some(1), "{replicas} {kubelet}: {}", hold(&world));
+        ends_well(&mut world);
+    }
+}
+
+/// With two pods nothing ends the writes of one that a firewall hid: a person decides.
+#[test]
+fn of_a_master_that_may_have_been_hidden_and_says_nothing_of_itself_a_person_decides() {
+    let mut world = awaiting(1, 10);
+    live(&mut world, &[kill(0, 3)]);
+    live(&mut world, &[reach(0, Reach::Locked)]);
+    seconds(&mut world, 20);
+    let (reason, advice) = blocked(&world);
+    assert_eq!((reason.as_str(), world.master()), ("TooFewPods", Some(0)), "{advice}");
+    world.requests.insert("force-failover".into(), "s-1@1".into());
+    seconds(&mut world, 10);
+    assert_eq!(world.master(), Some(1), "{}", hold(&world));
+    ends_well(&mut world);
+}
+
 #[test]
 fn the_time_goes_on_whichever_operator_leads() {
     let mut world = awaiting(2, 10);
