@@ -79,6 +79,19 @@ fn stands(proof: Proof, error: &ProbeError) -> bool {
     proof != Proof::ConnectionRefused || !error.proves_life()
 }
 
+/// Whether the recorded master's process ended beyond doubt: a refused connection may be a firewall's, which only the links
+/// of its replicas can tell.
+pub(super) fn has_ended_beyond_doubt(view: &View, member: &Member) -> bool {
+    let seen = matches!(
+        of_master(view),
+        Fate::Ended {
+            proof: Proof::ContainerTerminated | Proof::ProcessReplaced,
+            ..
+        }
+    );
+    seen || has_ended(member)
+}
+
 /// Whether the recorded master's process takes no writes any more, by proof.
 pub(super) fn has_master_ended(view: &View) -> bool {
     matches!(of_master(view), Fate::Ended { .. })

@@ -90,6 +90,11 @@ pub(super) fn advice(view: &View, hold: &Hold) -> Option<String> {
     force::advice(view, hold)
 }
 
+/// What a person asked for and waits for what is under way.
+pub(super) fn waiting(view: &View) -> Option<String> {
+    fence::waits(view).filter(|_| !is_copied(view))
+}
+
 /// Begins what was asked for and needs no master that serves.
 pub(super) fn at_any_time(view: &View) -> Option<Roles> {
     if is_copied(view) || !view.may_act() {

@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::fence::{answer, ask};
 use super::random::live;
 use super::story::{done, ends_well, hold, kill, reach, seconds, story};
 use super::world::redis::{Link, Role};
@@ -400,6 +401,59 @@ fn a_person_need_not_wait() {
     assert_eq!(world.master(), Some(2), "who was named, not the best: {}", hold(&world));
     let answer = &world.status.requests[0];
     assert_eq!(answer.outcome, Outcome::Done, "{answer:?}");
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_replica_that_is_fenced_during_the_wait_is_detached_at_once_and_the_master_may_still_come_back() {
+    let mut world = awaiting(2, 30);
+    live(&mut world, &[kill(0, 10)]);
+    world.done.clear();
+    ask(&mut world, "fence", "s-1@a");
+    live(&mut world, &[]);
+    done(&mut world, &["record fenced by request: s-1", "fence s-1"]);
+    assert_eq!(answer(&world, "fence").0, Outcome::Done);
+    assert_eq!(blocked(&world).0, "AwaitingReturn");
+    seconds(&mut world, 20);
+    assert_eq!(
+        (world.master(), world.redis(1).unwrap().role == Role::Fenced),
+        (Some(0), true)
+    );
+    assert!(has_everything(&world));
+    ask(&mut world, "unfence", "s-1@b");
+    ends_well(&mut world);
+}
+
+/// Its link would be up again: until the kubelet says that the process ended, this is what could tell.
+#[test]
+fn a_fenced_replica_keeps_its_link_while_that_may_show_that_the_master_lives() {
+    let mut world = awaiting(2, 30);
+    live(&mut world, &[kill(0, 600)]);
+    world.pod_mut(0).unwrap().trouble = None;
+    world.done.clear();
+    ask(&mut world, "fence", "s-1@a");
+    seconds(&mut world, 5);
+    done(&mut world, &["record fenced by request: s-1"]);
+    seconds(&mut world, 30);
+    assert_eq!(world.master(), Some(2), "{}", hold(&world));
+    ask(&mut world, "unfence", "s-1@b");
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_fence_of_the_awaited_master_waits_and_that_is_said() {
+    let mut world = awaiting(2, 10);
+    live(&mut world, &[kill(0, 600)]);
+    ask(&mut world, "fence", "s-0@a");
+    seconds(&mut world, 3);
+    let (reason, message) = blocked(&world);
+    assert_eq!(reason, "AwaitingReturn");
+    let waits = "; fence=s-0@a waits until the change of the master is over";
+    assert!(message.ends_with(waits), "{message}");
+    seconds(&mut world, 15);
+    assert_eq!(answer(&world, "fence").0, Outcome::Done);
+    assert_eq!(world.master(), Some(1), "{}", hold(&world));
+    ask(&mut world, "unfence", "s-0@b");
     ends_well(&mut world);
 }
 
