@@ -29,6 +29,12 @@ fn intent<'a>(view: &'a View) -> Option<&'a Operation> {
     under_way.filter(|o| o.kind == OperationKind::Grant || takeover::is_named(o))
 }
 
+/// Since when a master is awaited: what takes its place began with its death, as clients felt it.
+pub(super) fn since<'a>(view: &'a View) -> Option<&'a MicroTime> {
+    let known = intent(view).filter(|o| o.kind == OperationKind::Grant)?;
+    Some(&known.started_at)
+}
+
 /// Whether the file of the master that serves has every write that it answered. While a rewrite runs that may be the one
 /// after a full resync, the file is the old one; a master receives none, so that what was once so stays so in its epoch.
 pub(super) fn has_everything(view: &View, master: &Facts) -> bool {

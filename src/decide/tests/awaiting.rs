@@ -62,6 +62,15 @@ fn until(world: &World) -> Timestamp {
     operation.started_at.0 + SignedDuration::try_from(wait).unwrap()
 }
 
+/// Clients felt the wait too, also when the operator that promoted had not seen the death.
+#[track_caller]
+fn began_with_the_death(world: &World, death: Timestamp) {
+    let report = report(world);
+    assert_eq!(report.started_at.0, death);
+    let felt = report.finished_at.0.duration_since(death).as_millis();
+    assert!(i128::from(report.phases_ms.total) >= felt, "{:?}", report.phases_ms);
+}
+
 #[test]
 fn a_master_that_is_back_in_time_has_its_role_again_with_every_write() {
     let mut world = awaiting(2, 30);
@@ -147,6 +156,7 @@ fn once_the_time_is_over_a_replica_takes_over_and_no_other_wait_begins() {
             .any(|s| s.starts_with("record s-1 takes over (ProcessDied, ConnectionRefused)"))
     );
     ends_well(&mut world);
+    began_with_the_death(&world, until - SignedDuration::from_secs(10));
     assert_eq!(
         (report(&world).kind, world.master()),
         (OperationKind::Failover, Some(1))
@@ -285,6 +295,7 @@ fn the_time_goes_on_whichever_operator_leads() {
     seconds(&mut world, 5);
     assert_eq!(world.master(), Some(1), "{}", hold(&world));
     ends_well(&mut world);
+    began_with_the_death(&world, first - SignedDuration::from_secs(10));
 }
 
 /// A death before the operator has taken it in is judged by the mark in status.
@@ -394,11 +405,13 @@ fn a_person_need_not_wait() {
     let mut world = awaiting(2, 600);
     live(&mut world, &[kill(0, 600)]);
     seconds(&mut world, 2);
+    let death = world.status.operation.as_ref().unwrap().started_at.0;
     let advice = blocked(&world).1;
     assert!(advice.contains("annotate force-failover=s-1@1"), "{advice}");
     world.requests.insert("force-failover".into(), "s-2@1".into());
     seconds(&mut world, 8);
     assert_eq!(world.master(), Some(2), "who was named, not the best: {}", hold(&world));
+    began_with_the_death(&world, death);
     let answer = &world.status.requests[0];
     assert_eq!(answer.outcome, Outcome::Done, "{answer:?}");
     ends_well(&mut world);
