@@ -178,6 +178,13 @@ fn parts(value: &str) -> Option<(&str, Option<&str>)> {
     (value.len() <= LONGEST && id.is_none_or(is_id)).then_some((target, id))
 }
 
+/// Pod and epoch of `POD@EPOCH`, as messages give it; nothing if it is not of that form.
+fn pod_at_epoch(value: &str) -> Option<(&str, i64)> {
+    let (pod, epoch) = parts(value)?;
+    let good = !pod.is_empty() && pod.chars().all(is_letter);
+    Some((pod, epoch?.parse().ok()?)).filter(|_| good)
+}
+
 /// Letters of an id; a name has no others.
 fn is_letter(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._:-".contains(c)
