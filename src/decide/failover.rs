@@ -35,9 +35,9 @@ const RETURN_WAIT: SignedDuration = SignedDuration::from_secs(10);
 /// Decides about a master that does not serve; nothing if its fate calls for nothing here.
 pub(super) fn decide(view: &View) -> Option<Roles> {
     match fate::of_master(view) {
-        Fate::Lives => withdraw(view),
+        Fate::Lives => withdraw(view).or_else(|| awaiting::rest(view)),
         Fate::Ended { proof, since } => Some(ended(view, proof, since)),
-        Fate::Silent { since, error } => Some(silent(view, since, &error)),
+        Fate::Silent { since, error } => Some(awaiting::rest(view).unwrap_or_else(|| silent(view, since, &error))),
         Fate::Gone => Some(gone(view)),
     }
 }
@@ -346,6 +346,7 @@ fn cooling(view: &View) -> Option<(Timestamp, Timestamp)> {
 /// Records that the master is to be replaced; who takes over is chosen later.
 pub(super) fn intent(view: &View, reason: OperationReason, verdict: Verdict, request_id: Option<&str>) -> Step {
     let from = view.authority.master.as_ref().map(|m| m.name.clone());
+    let awaited = awaiting::since(view).cloned();
     let authority = Authority {
         operation: Some(Operation {
             kind: OperationKind::Failover,
@@ -355,7 +356,7 @@ pub(super) fn intent(view: &View, reason: OperationReason, verdict: Verdict, req
             epoch: view.authority.epoch.saturating_add(1),
             reason,
             request_id: request_id.map(str::to_owned),
-            started_at: MicroTime(view.now),
+            started_at: awaited.unwrap_or(MicroTime(view.now)),
             verdict: Some(Verdict {
                 proof: fate::known_end(view).unwrap_or(verdict.proof),
                 ..verdict
@@ -394,7 +395,10 @@ fn choose(
     let lost = verdict.max_lost_bytes;
     let before = view.authority.operation.as_ref();
     let started = before.filter(|o| o.kind == OperationKind::Failover && o.to.is_empty());
-    let began = started.map_or_else(|| MicroTime(view.now), |o| o.started_at.clone());
+    let began = started
+        .map(|o| &o.started_at)
+        .or_else(|| awaiting::since(view))
+        .cloned();
     let operation = Operation {
         kind: OperationKind::Failover,
         from: view.authority.master.as_ref().map(|m| m.name.clone()),
@@ -403,7 +407,7 @@ fn choose(
         epoch: view.authority.epoch.saturating_add(1),
         reason,
         request_id: None,
-        started_at: began,
+        started_at: began.unwrap_or(MicroTime(view.now)),
         verdict: Some(verdict),
     };
     let mut authority = handover::handed_over(view, winner, operation);

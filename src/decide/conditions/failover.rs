@@ -23,7 +23,8 @@ pub(super) fn blocked(view: &View, roles: &Roles) -> Verdict {
     let advice = roles.hold.as_ref().and_then(|hold| requests::advice(view, hold));
     let advice = advice.map_or(String::new(), |advice| format!("; {advice}"));
     if let Some((reason, hold)) = roles.hold.as_ref().and_then(|hold| Some((reason(hold)?, hold))) {
-        return yes(reason, format!("{hold}{advice}"));
+        let waits = requests::waiting(view).map_or(String::new(), |waits| format!("; {waits}"));
+        return yes(reason, format!("{hold}{advice}{waits}"));
     }
     let prospect = election::prospect(view);
     let numbers = prospect.positions();

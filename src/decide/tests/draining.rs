@@ -263,6 +263,22 @@ fn a_cordon_after_which_the_target_did_not_get_there_is_not_tried_again_at_once(
 }
 
 #[test]
+fn before_a_node_is_off_a_target_that_does_not_get_there_is_tried_again_but_not_each_second() {
+    let mut world = story(1);
+    live(&mut world, &[Event::Slow { pod: 1, slow: true }]);
+    let shuts_down = [&vec![Event::Write; 60][..], &[drain(0, ShuttingDown)]].concat();
+    live(&mut world, &shuts_down);
+    seconds(&mut world, 20);
+    let tries = |step: &&String| *step == "fence s-0";
+    let tries = world.done.iter().filter(tries).count();
+    assert!((3..=4).contains(&tries), "{tries}: {:?}", world.done);
+    live(&mut world, &[Event::Slow { pod: 1, slow: false }]);
+    seconds(&mut world, 10);
+    assert_eq!(world.master(), Some(1), "{:?}", world.done);
+    ends_well(&mut world);
+}
+
+#[test]
 fn who_does_not_look_at_nodes_says_so() {
     let mut world = story(2);
     seconds(&mut world, 1);

@@ -171,8 +171,10 @@ impl World {
             }
             (Reach::All | Reach::Operator, None) if pod.started.is_none() && last.is_none() => return,
             (reach, _) => {
+                let runs = pod.redis.is_some();
                 let (error, eof) = match reach {
-                    Reach::All | Reach::Operator | Reach::Reset => (ProbeError::Refused, true),
+                    Reach::Locked if runs => (ProbeError::Auth, false),
+                    Reach::All | Reach::Operator | Reach::Reset | Reach::Locked => (ProbeError::Refused, true),
                     Reach::Rejected => (ProbeError::Refused, false),
                     Reach::Peers | Reach::Nobody | Reach::Apart => (ProbeError::Timeout, false),
                 };
