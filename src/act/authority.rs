@@ -47,7 +47,8 @@ pub(super) async fn record(
 }
 
 /// A merge patch replaces lists whole, but goes into objects: what the version that is written over has and the new one
-/// has not is named with `null`, also inside an operation. Fields of others are not named.
+/// has not is named with `null`, also inside an operation. What stays, most of all the reports, and fields of others are not
+/// named.
 fn patch(version: Option<&str>, before: &Authority, authority: &Authority) -> Value {
     json!({
         "metadata": {"resourceVersion": version},
@@ -60,8 +61,10 @@ fn over(before: &Value, after: Value) -> Value {
         return after;
     };
     for (name, had) in before {
-        let next = after.remove(name).map_or(Value::Null, |next| over(had, next));
-        after.insert(name.clone(), next);
+        match after.remove(name) {
+            Some(next) if next == *had => {}
+            next => drop(after.insert(name.clone(), next.map_or(Value::Null, |next| over(had, next)))),
+        }
     }
     Value::Object(after)
 }
@@ -100,9 +103,9 @@ mod tests {
         let switchover =
             json!({"epoch": 1, "operation": {"kind": "Switchover", "to": "cache-1", "verdict": {"a": {"b": 1}}}});
         let failover = json!({"epoch": 1, "operation": {"kind": "Failover", "verdict": {"a": {}}}});
-        let want = json!({"epoch": 1, "operation": {"kind": "Failover", "to": null, "verdict": {"a": {"b": null}}}});
-        assert_eq!(over(&switchover, failover), want);
-        let none = json!({"epoch": 1, "operation": null});
-        assert_eq!(over(&want, none.clone()), none);
+        let want = json!({"operation": {"kind": "Failover", "to": null, "verdict": {"a": {"b": null}}}});
+        assert_eq!(over(&switchover, failover.clone()), want);
+        let none = json!({"epoch": 2, "operation": null});
+        assert_eq!(over(&failover, none.clone()), none);
     }
 }

@@ -13,7 +13,7 @@ use super::hold::Hold;
 use super::roles::Roles;
 use super::rules::{self, Rule};
 use super::view::View;
-use super::{draining, election, failover, fate, operation, switchover, takeover};
+use super::{draining, election, failover, fate, fenced, operation, switchover, takeover};
 use crate::api::AppendFsync;
 use crate::api::status::{Operation, OperationKind, OperationReason, Proof, Verdict};
 use crate::model::observed::{Draining, Member, Trouble};
@@ -27,6 +27,12 @@ const FSYNC: &str = "appendfsync";
 fn intent<'a>(view: &'a View) -> Option<&'a Operation> {
     let under_way = view.authority.operation.as_ref().filter(|o| o.to.is_empty());
     under_way.filter(|o| o.kind == OperationKind::Grant || takeover::is_named(o))
+}
+
+/// Since when a master is awaited: what takes its place began with its death, as clients felt it.
+pub(super) fn since<'a>(view: &'a View) -> Option<&'a MicroTime> {
+    let known = intent(view).filter(|o| o.kind == OperationKind::Grant)?;
+    Some(&known.started_at)
 }
 
 /// Whether the file of the master that serves has every write that it answered. While a rewrite runs that may be the one
@@ -63,13 +69,28 @@ pub(super) fn decide(view: &View, proof: Proof) -> Option<Roles> {
     }
     Some(match known {
         None => Roles::steps(vec![begin(view, member, proof, until)]),
-        Some(_) => wait(member, until),
+        Some(_) => wait(view, member, until),
     })
 }
 
-fn wait(member: &Member, until: Timestamp) -> Roles {
+/// What is left of a wait for a pod that answers nothing that could be understood. Then the rules for a silent master hold.
+pub(super) fn rest(view: &View) -> Option<Roles> {
+    let known = intent(view).filter(|o| o.kind == OperationKind::Grant)?;
+    let member = view.master().filter(|m| m.facts().is_none() && may_return(view, m))?;
+    let until = known.started_at.0.checked_add(limit(view)).ok()?;
+    (view.now < until).then(|| wait(view, member, until))
+}
+
+/// Nobody has a role meanwhile, so whom a person fenced is detached: it keeps its place, and its vote. While its link could still
+/// tell that the master lives it stays as it is.
+fn wait(view: &View, member: &Member, until: Timestamp) -> Roles {
     let pod = member.name.clone();
+    let steps = match fate::has_ended_beyond_doubt(view, member) {
+        true => fenced::detach_all(view),
+        false => Vec::new(),
+    };
     Roles {
+        steps,
         wake: Some(until),
         ..Roles::waiting_for(Hold::AwaitingReturn { pod, until })
     }
@@ -86,7 +107,7 @@ pub(super) fn interrupted(view: &View, under_way: &Operation) -> Option<Roles> {
     }
     let until = under_way.started_at.0.checked_add(limit(view)).ok()?;
     match member.filter(|_| view.now < until) {
-        Some(member) => Some(wait(member, until)),
+        Some(member) => Some(wait(view, member, until)),
         None => failover::decide(view),
     }
 }

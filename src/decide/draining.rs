@@ -3,7 +3,7 @@
 //! A hand-over leads only to a node that keeps its pods for longer. So it is never undone by the next one, whatever is
 //! cordoned in whatever order, and a cordon that ends moves nobody back.
 
-use k8s_openapi::jiff::SignedDuration;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use super::roles::Roles;
 use super::switchover::{self, To};
@@ -14,6 +14,13 @@ use crate::model::redis::Facts;
 
 /// A hand-over that did not succeed stopped the writes for a second. A cordon may last for days: it is tried again after this.
 const AGAIN: SignedDuration = SignedDuration::from_mins(5);
+/// A node that shuts down leaves its pods 30 s or less (the kubelet's `shutdownGracePeriod`): this many give a few tries, and
+/// most of the time is left for writes.
+const AGAIN_BEFORE_THE_END: SignedDuration = SignedDuration::from_secs(5);
+
+/// A drain evicts the master's pod milliseconds after the cordon, and the hand-over of a pod that is deleted waits for the node
+/// proxies. One that had begun could not: between its demotion and the VIP's change the eviction cost clients 1184 ms.
+const EVICTION: SignedDuration = SignedDuration::from_secs(2);
 
 /// What is to become of a member's node.
 pub(super) fn of(member: &Member) -> Option<Draining> {
@@ -37,12 +44,32 @@ pub(super) fn forbids(view: &View, member: &Member) -> Option<String> {
 /// The master's node is cordoned: it hands over to a pod whose node is not, if there is one.
 pub(super) fn decide(view: &View, master: &Member, facts: &Facts) -> Option<Roles> {
     of(master)?;
-    let demoted = view.observed.demoted.as_ref();
-    if demoted.is_some_and(|(uid, at)| master.uid() == Some(uid) && view.since(*at) < AGAIN) {
+    if awaits_eviction(view, master).is_some() {
+        return None;
+    }
+    if was_tried(view, master) {
         return None;
     }
     let target = switchover::choose(view, facts, To::Any).ok()?;
     Some(switchover::begin(view, target, OperationReason::NodeDraining, None))
+}
+
+/// Whether a hand-over from such a node was just tried in vain.
+pub(super) fn was_tried(view: &View, master: &Member) -> bool {
+    let again = match of(master) {
+        Some(Draining::ShuttingDown) => AGAIN_BEFORE_THE_END,
+        Some(Draining::Cordoned) | None => AGAIN,
+    };
+    let demoted = view.observed.demoted.as_ref();
+    demoted.is_some_and(|(uid, at)| master.uid() == Some(uid) && view.since(*at) < again)
+}
+
+/// Until when the eviction of a master whose node was cordoned is awaited, if it is. A node that shuts down gives no such
+/// time.
+pub(super) fn awaits_eviction(view: &View, master: &Member) -> Option<Timestamp> {
+    let cordoned = of(master)? == Draining::Cordoned;
+    let since = view.observed.draining.get(master.uid()?).filter(|_| cordoned)?;
+    Some(*since + EVICTION).filter(|until| view.now < *until)
 }
 
 /// What a member's node means for it, for status. Without numbers that move.

@@ -5,6 +5,7 @@
 use super::objects::Wanted;
 use super::requests;
 use super::roles::Roles;
+use super::takeover;
 use super::view::View;
 use crate::api::status::{Operation, OperationKind, Outcome, Proof, Request};
 use crate::model::plan::{Authority, Note, Step};
@@ -40,15 +41,20 @@ pub(super) fn recorded(view: &View, authority: &Authority) -> Vec<Note> {
         .collect()
 }
 
-/// A failover begins, once for each.
+/// Whether an operation began with a master that was lost. One that is awaited has a verdict, other grants have none; and a
+/// person's word is followed without an intent only where a pod takes writes.
+fn is_of_a_loss(operation: &Operation) -> bool {
+    match operation.kind {
+        OperationKind::Failover => operation.to.is_empty() || !takeover::is_named(operation),
+        OperationKind::Grant => operation.verdict.is_some(),
+        OperationKind::Bootstrap | OperationKind::Switchover => false,
+    }
+}
+
+/// The master is lost, once for each time.
 fn begun(view: &View, authority: &Authority) -> Option<Note> {
-    let is_failover = |o: &&Operation| o.kind == OperationKind::Failover;
-    let known = view.authority.operation.as_ref().filter(is_failover);
-    let new = authority
-        .operation
-        .as_ref()
-        .filter(is_failover)
-        .filter(|_| known.is_none())?;
+    let is_told = view.authority.operation.as_ref().is_some_and(is_of_a_loss);
+    let new = authority.operation.as_ref().filter(|o| !is_told && is_of_a_loss(o))?;
     let from = new.from.as_deref().unwrap_or("the master");
     let verdict = new.verdict.clone().unwrap_or_default();
     let message = match verdict.proof {
@@ -56,6 +62,9 @@ fn begun(view: &View, authority: &Authority) -> Option<Note> {
             "{from}: {}, no proof of death; {} of {} replicas do not hear it",
             new.reason, verdict.witnesses.agreed, verdict.witnesses.asked
         ),
+        proof if new.kind == OperationKind::Grant && new.to.is_empty() => {
+            format!("{from}: {} ({proof}); it is awaited with its file", new.reason)
+        }
         proof => format!("{from}: {} ({proof})", new.reason),
     };
     Some(Note {

@@ -25,15 +25,19 @@ use crate::model::redis::{Facts, RoleState};
 /// How long a dead master's replicas may take in what is left of its stream. A link that stays up for longer says that the
 /// master lives.
 const DRAIN: SignedDuration = SignedDuration::from_millis(600);
+/// Replicas that seem to hear a silent master are looked at this often, for so long: by then a link that only stands still has
+/// been seen to, and a master that is heard may be silent for hours.
+const DOUBT: SignedDuration = SignedDuration::from_secs(5);
+const LOOK: SignedDuration = SignedDuration::from_millis(100);
 /// How long votes that are missing are awaited beside a master that is back with what its file has.
 const RETURN_WAIT: SignedDuration = SignedDuration::from_secs(10);
 
 /// Decides about a master that does not serve; nothing if its fate calls for nothing here.
 pub(super) fn decide(view: &View) -> Option<Roles> {
     match fate::of_master(view) {
-        Fate::Lives => withdraw(view),
+        Fate::Lives => withdraw(view).or_else(|| awaiting::rest(view)),
         Fate::Ended { proof, since } => Some(ended(view, proof, since)),
-        Fate::Silent { since, error } => Some(silent(view, since, &error)),
+        Fate::Silent { since, error } => Some(awaiting::rest(view).unwrap_or_else(|| silent(view, since, &error))),
         Fate::Gone => Some(gone(view)),
     }
 }
@@ -174,10 +178,28 @@ fn silent(view: &View, since: Timestamp, error: &str) -> Roles {
         None
     };
     if let Some(hold) = refusal {
-        return Roles::waiting_for(hold);
+        let doubted = matches!(hold, Hold::WitnessesDisagree { .. }) && view.since(since) < DOUBT;
+        return Roles {
+            steps: if doubted { looks(view) } else { Vec::new() },
+            wake: doubted.then_some(view.now + LOOK),
+            ..Roles::waiting_for(hold)
+        };
     }
     let proof = if unsure { Proof::None } else { Proof::FenceTimeElapsed };
     without_proof(view, proof, witnesses, OperationReason::Unreachable)
+}
+
+/// Looks at those replicas whose last look is no longer news.
+fn looks(view: &View) -> Vec<Step> {
+    let due = |f: &Facts| view.since(f.asked_at) >= LOOK;
+    let due = view.others().filter_map(|m| Some((m, m.facts().filter(|f| due(f))?)));
+    due.filter_map(|(m, facts)| {
+        Some(Step::CatchUp {
+            to: target(m)?,
+            offset: facts.offset,
+        })
+    })
+    .collect()
 }
 
 /// Its pod is gone. Without enough votes its volume is awaited, and what stands on it; but not if its process may have gone
@@ -324,6 +346,7 @@ fn cooling(view: &View) -> Option<(Timestamp, Timestamp)> {
 /// Records that the master is to be replaced; who takes over is chosen later.
 pub(super) fn intent(view: &View, reason: OperationReason, verdict: Verdict, request_id: Option<&str>) -> Step {
     let from = view.authority.master.as_ref().map(|m| m.name.clone());
+    let awaited = awaiting::since(view).cloned();
     let authority = Authority {
         operation: Some(Operation {
             kind: OperationKind::Failover,
@@ -333,7 +356,7 @@ pub(super) fn intent(view: &View, reason: OperationReason, verdict: Verdict, req
             epoch: view.authority.epoch.saturating_add(1),
             reason,
             request_id: request_id.map(str::to_owned),
-            started_at: MicroTime(view.now),
+            started_at: awaited.unwrap_or(MicroTime(view.now)),
             verdict: Some(Verdict {
                 proof: fate::known_end(view).unwrap_or(verdict.proof),
                 ..verdict
@@ -372,7 +395,10 @@ fn choose(
     let lost = verdict.max_lost_bytes;
     let before = view.authority.operation.as_ref();
     let started = before.filter(|o| o.kind == OperationKind::Failover && o.to.is_empty());
-    let began = started.map_or_else(|| MicroTime(view.now), |o| o.started_at.clone());
+    let began = started
+        .map(|o| &o.started_at)
+        .or_else(|| awaiting::since(view))
+        .cloned();
     let operation = Operation {
         kind: OperationKind::Failover,
         from: view.authority.master.as_ref().map(|m| m.name.clone()),
@@ -381,7 +407,7 @@ fn choose(
         epoch: view.authority.epoch.saturating_add(1),
         reason,
         request_id: None,
-        started_at: began,
+        started_at: began.unwrap_or(MicroTime(view.now)),
         verdict: Some(verdict),
     };
     let mut authority = handover::handed_over(view, winner, operation);

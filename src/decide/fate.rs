@@ -54,13 +54,15 @@ pub(super) fn of_master(view: &View) -> Fate {
         Seen::Answers { facts, .. } => of_answering(view, facts),
         Seen::Unknown { error, since, .. } => {
             // Whether a replica still hears it is asked when the stream is drained: what was seen of the replicas before is older.
-            let asked = !error.proves_life() && !matches!(error, ProbeError::NotAsked);
-            let proven = || known_end(view).filter(|_| asked);
+            let unasked = matches!(error, ProbeError::NotAsked);
+            let proven = || known_end(view).filter(|proof| !unasked && stands(*proof, error));
             if let Some(proof) = death_of_master(view, member).or_else(proven) {
                 return Fate::Ended { proof, since: *since };
             }
+            // Whom a firewall refused may live after all, or another process is there that says nothing of itself.
+            let lives = error.proves_life() && !is_known_to_have_ended(view);
             let fresh = view.since(*since) < view.down_after();
-            if error.proves_life() || matches!(error, ProbeError::NotAsked) || fresh {
+            if lives || unasked || fresh {
                 return Fate::Lives;
             }
             Fate::Silent {
@@ -69,6 +71,25 @@ pub(super) fn of_master(view: &View) -> Fate {
             }
         }
     }
+}
+
+/// Whether a proof stands beside what its pod answers now. Once the process was seen to end, only another one can answer, and
+/// that one is fenced; a refused connection is no such sight.
+fn stands(proof: Proof, error: &ProbeError) -> bool {
+    proof != Proof::ConnectionRefused || !error.proves_life()
+}
+
+/// Whether the recorded master's process ended beyond doubt: a refused connection may be a firewall's, which only the links
+/// of its replicas can tell.
+pub(super) fn has_ended_beyond_doubt(view: &View, member: &Member) -> bool {
+    let seen = matches!(
+        of_master(view),
+        Fate::Ended {
+            proof: Proof::ContainerTerminated | Proof::ProcessReplaced,
+            ..
+        }
+    );
+    seen || has_ended(member)
 }
 
 /// Whether the recorded master's process takes no writes any more, by proof.
@@ -149,6 +170,10 @@ pub(super) fn silent_at(view: &View) -> Option<Timestamp> {
     }
 }
 
+/// A master sends its replicas a byte at least once a second (`repl-ping-replica-period 1`, from a timer of 100 ms): a stream that
+/// grew by nothing for so long is not heard. The replica's own clock of the link has whole seconds, and says so up to 0.8 s later.
+const STILL: Duration = Duration::from_millis(1200);
+
 /// What the replicas say of the master's silence: those that were given it as their parent and answer, and how many of
 /// them do not hear it either.
 pub(super) fn witnesses(view: &View) -> (Witnesses, Vec<String>) {
@@ -161,7 +186,8 @@ pub(super) fn witnesses(view: &View) -> (Witnesses, Vec<String>) {
         .filter_map(|(m, f)| Some((m, f.replica_link()?)))
     {
         asked += 1;
-        if link.up && link.last_io_seconds.is_none_or(|s| s < 2) {
+        let grows = member.redis.offsets().still().is_none_or(|time| time < STILL);
+        if link.up && grows && link.last_io_seconds.is_none_or(|s| s < 2) {
             hearing.push(member.name.clone());
         }
     }

@@ -38,14 +38,50 @@ pub(super) fn decide(view: &View) -> Vec<Step> {
     if left.len() == pending.len() {
         return Vec::new();
     }
-    let authority = Authority {
+    let mut authority = Authority {
         pending_fences: left,
         ..view.authority.clone()
     };
+    for fence in pending.iter().filter(|fence| !open(fence)) {
+        note_beyond(view, fence, &mut authority);
+    }
     vec![Step::Record {
         authority,
         why: "former masters are fenced, or gone".into(),
     }]
+}
+
+/// What a former master took while another one was chosen stands in the report of that, or in the operation that becomes the
+/// report, if its stream can still be told.
+fn note_beyond(view: &View, fence: &PendingFence, authority: &mut Authority) {
+    let process = view
+        .observed
+        .members
+        .iter()
+        .find(|m| m.uid() == Some(fence.uid.as_str()));
+    let Some(facts) = process
+        .and_then(Member::facts)
+        .filter(|f| f.state() == RoleState::Fenced)
+    else {
+        return;
+    };
+    let reports = authority.failovers.iter_mut().filter(|r| r.from == fence.name);
+    let reports = reports.map(|r| (r.epoch, &mut r.verdict));
+    let under_way = authority
+        .operation
+        .iter_mut()
+        .filter(|o| o.from.as_ref() == Some(&fence.name));
+    let under_way = under_way.filter_map(|o| Some((o.epoch, o.verdict.as_mut()?)));
+    let later = reports.chain(under_way).filter(|(epoch, _)| *epoch > fence.epoch);
+    let Some((_, verdict)) = later.min_by_key(|(epoch, _)| *epoch) else {
+        return;
+    };
+    if let (Some(old), Some(new)) = (&verdict.old_history, &verdict.new_history)
+        && facts.replid == old.replid
+    {
+        let held = i64::try_from(facts.offset).unwrap_or(i64::MAX);
+        verdict.zombie_bytes = Some(held.saturating_sub(new.offset).max(0));
+    }
 }
 
 fn delivery<'a>(view: &View<'a>, fence: &PendingFence) -> Delivery<'a> {

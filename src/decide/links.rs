@@ -1,7 +1,7 @@
 //! Link users: who may replicate from whom. A link user of a name lets whatever process holds its secret attach, also one
 //! that outlived its pod.
 
-use super::replicas::stays_out;
+use super::electors::stays_out;
 use super::roles::Roles;
 use super::tree;
 use super::view::{View, target};

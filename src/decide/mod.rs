@@ -5,8 +5,9 @@
 //! condition, event and log line are made.
 //!
 //! Read in this order: `view` (what the decisions look at), `roles` (who may do what, in order of urgency),
-//! then its questions `founding`, `operation`, `replicas` (who follows whom: `tree`, `layout`), `quorum`, `scale`; beside
-//! them `objects` with `leftovers`, `settings` and `labels`, which never change a role; last `status` and `conditions`.
+//! then its questions `founding`, `operation`, `electors`, `replicas` (who follows whom: `tree`, `layout`), `quorum`,
+//! `scale`; beside them `objects` with `leftovers`, `settings` and `labels`, which never change a role; last `status` and
+//! `conditions`.
 
 mod awaiting;
 mod behind;
@@ -16,6 +17,7 @@ mod cut;
 mod divergence;
 mod draining;
 mod election;
+mod electors;
 mod emptiness;
 mod events;
 mod failover;

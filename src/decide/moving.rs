@@ -11,13 +11,15 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::replicas::continues;
 use super::view::View;
-use super::{sync, tree};
+use super::{fate, sync, tree};
+use crate::api::status::{Operation, OperationKind};
 use crate::model::observed::Member;
 use crate::model::redis::{Facts, RoleState};
 
 /// How long a replica may have been without its stream, as far as `services.replicas.maxLag` allows: what it has is as old. The
 /// last look at the link that was may be 1 s old, Redis tries a link that was refused again once a second, and a link that is up
-/// is seen within 100 ms of a command: that leaves a move two tries.
+/// is seen within 100 ms of a command: that leaves a move two tries. Where a silent master's time of self-fencing is waited for, the
+/// move begins after it.
 const MOVE: Duration = Duration::from_secs(3);
 
 /// Whether readers are led to a replica that is on its way: for how long, only time tells.
@@ -49,7 +51,20 @@ fn moves(view: &View, member: &Member, steps: usize) -> bool {
         && has_reason(view, member, facts)
         && goes_on(view, facts)
         && !sync::is_known_to_lag(view, member, facts)
-        && since(view, &view.observed.followed, facts).is_some_and(|ago| ago < MOVE.min(sync::limit(view, member)))
+        && since(view, &view.observed.followed, facts)
+            .is_some_and(|ago| ago < most(view, facts).min(sync::limit(view, member)))
+}
+
+/// How long a replica may have been without its stream. To take the pods of a silent master from the read Service during the wait
+/// would also keep the VIP waiting: its change would come within the second in which node proxies take no further one.
+fn most(view: &View, facts: &Facts) -> Duration {
+    let failover = |o: &Operation| o.kind == OperationKind::Failover;
+    let voted = view.authority.operation.as_ref().is_some_and(failover) || was_attached(view, facts);
+    if !voted {
+        return MOVE;
+    }
+    let wait = Duration::try_from(fate::self_fence(view)).unwrap_or_default();
+    MOVE.saturating_add(wait)
 }
 
 /// Time since something was noted of a process.
@@ -64,7 +79,11 @@ fn has_reason(view: &View, member: &Member, facts: &Facts) -> bool {
     let changing = view.authority.operation.is_some() || view.serving().is_none();
     let parent = || tree::parent(view, facts).and_then(Member::facts);
     let lost = || !member.is_core() && parent().is_none_or(|f| f.loading.is_some() || !sync::linked(f));
-    changing || since(view, &view.observed.attached, facts).is_some_and(|ago| ago < MOVE) || lost()
+    changing || was_attached(view, facts) || lost()
+}
+
+fn was_attached(view: &View, facts: &Facts) -> bool {
+    since(view, &view.observed.attached, facts).is_some_and(|ago| ago < MOVE)
 }
 
 /// Whether it follows nobody, or somebody, and needs no full resync under the recorded master as far as that is known.

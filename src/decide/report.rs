@@ -39,6 +39,7 @@ pub(super) fn verdict(
         }),
         new_history: Some(held),
         max_lost_bytes: most_lost(view, winner, proof).map(signed),
+        zombie_bytes: None,
         resyncs_before: Resyncs {
             partial: signed(winner.sync_partial_ok),
             full: signed(winner.sync_full),

@@ -155,6 +155,7 @@ fn maintain(view: &View, due: &[&Member]) -> Roles {
     let update = update::decide(view, master, facts, due);
     Roles {
         waits: waits || update.waits,
+        wake: update.wake.or(draining::awaits_eviction(view, master)),
         ..update
     }
 }

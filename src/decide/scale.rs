@@ -3,7 +3,8 @@
 //! A pod is locked out, leaves the electors, and only then the StatefulSet is made smaller by one. Of a tier that spec does
 //! not have any more all pods part so, and then `leftovers` deletes its StatefulSet.
 
-use super::replicas::{may_leave, younger_looks};
+use super::electors::may_leave;
+use super::replicas::younger_looks;
 use super::roles::Roles;
 use super::switchover::{self, To};
 use super::view::{View, target};

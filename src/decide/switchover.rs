@@ -47,8 +47,8 @@ pub(super) enum To<'a> {
 pub(super) fn of_leaving_master(view: &View, master: &Member, facts: &Facts) -> Option<Roles> {
     let reason = match (master.pod.as_ref()?.deleting, draining::of(master)) {
         (true, _) => OperationReason::PodDeleted,
-        (false, Some(Draining::ShuttingDown)) => OperationReason::NodeDraining,
-        (false, Some(Draining::Cordoned) | None) => return None,
+        (false, Some(Draining::ShuttingDown)) if !draining::was_tried(view, master) => OperationReason::NodeDraining,
+        (false, _) => return None,
     };
     let target = choose(view, facts, To::Any).ok()?;
     Some(begin(view, target, reason, None))

@@ -47,6 +47,8 @@ pub struct Observed {
     pub followed: BTreeMap<String, Timestamp>,
     /// Since when nothing answers at the address of which pod, by uid, not even with a refusal, as far as this operator saw.
     pub mute: BTreeMap<String, Timestamp>,
+    /// Since when the node of which pod, by uid, is about to lose its pods, as far as this operator saw.
+    pub draining: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
     pub cut_off: BTreeMap<String, CutOff>,
     /// When the node proxies take, or took, what this set gave them last, as far as this operator saw it.

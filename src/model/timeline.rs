@@ -32,6 +32,8 @@ pub struct Timeline {
     pub followed: BTreeMap<String, Timestamp>,
     /// Since when nothing answers at the address of which pod, by uid, not even with a refusal.
     pub mute: BTreeMap<String, Timestamp>,
+    /// Since when the node of which pod, by uid, is about to lose its pods.
+    pub draining: BTreeMap<String, Timestamp>,
     /// When applications were last cut off from which process, by run id.
     pub cut_off: BTreeMap<String, CutOff>,
     /// Which master, by UID of its pod, was last seen demoted in a switchover before anybody was named, and when.
@@ -56,6 +58,7 @@ impl Timeline {
         self.see_detached(members);
         self.see_followed(members);
         self.see_mute(members, now);
+        self.see_draining(members, now);
         let master = status.master.as_ref();
         let process = members
             .iter()
@@ -139,6 +142,14 @@ impl Timeline {
         self.mute = mute.map(|uid| (uid.to_owned(), since(uid))).collect();
     }
 
+    fn see_draining(&mut self, members: &[Member], now: Timestamp) {
+        let before = std::mem::take(&mut self.draining);
+        let since = |uid: &str| before.get(uid).copied().unwrap_or(now);
+        let pods = members.iter().filter_map(|m| m.pod.as_ref());
+        let draining = pods.filter(|p| p.draining.is_some());
+        self.draining = draining.map(|p| (p.uid.clone(), since(&p.uid))).collect();
+    }
+
     fn first(&mut self, mark: Mark, at: Timestamp) {
         self.marks.entry(mark).or_insert(at);
     }
@@ -153,6 +164,8 @@ impl Timeline {
                 self.first(Mark::Demoted, ended);
             }
             Step::Drain { .. } => self.first(Mark::Detected, began),
+            // A look at a replica before anything was begun is part of no change.
+            Step::CatchUp { .. } if status.operation.is_none() => {}
             Step::Fence { .. } | Step::CatchUp { .. } => {
                 self.first(Mark::Detected, began);
                 if !self.marks.contains_key(&Mark::Named) {

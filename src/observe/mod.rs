@@ -106,6 +106,7 @@ pub async fn observe(
         detached: memory.timeline.detached.clone(),
         followed: memory.timeline.followed.clone(),
         mute: memory.timeline.mute.clone(),
+        draining: memory.timeline.draining.clone(),
         cut_off: memory.timeline.cut_off.clone(),
         rerouted: memory.timeline.rerouted,
         demoted: memory.timeline.demoted.clone(),

@@ -193,7 +193,7 @@ fn a_status_of_every_field_has_no_field_that_the_apiserver_would_drop() {
     let verdict = json!({
         "proof": "ConnectionRefused", "witnesses": {"asked": 1, "agreed": 1},
         "positions": {"electors": 3, "needed": 2, "read": 2}, "oldHistory": point, "newHistory": point,
-        "maxLostBytes": 1, "resyncsBefore": {"partial": 1, "full": 0},
+        "maxLostBytes": 1, "zombieBytes": 1, "resyncsBefore": {"partial": 1, "full": 0},
     });
     let mut report = json!({
         "epoch": 2, "kind": "Failover", "reason": "ProcessDied", "requestId": "any@1", "from": "cache-1",

@@ -27,6 +27,10 @@ pub struct Verdict {
     /// Upper bound of acknowledged bytes that nobody holds any more; 0 for a switchover, absent if it can not be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_lost_bytes: Option<i64>,
+    /// Bytes of its stream that the master before had beyond the place where the new history begins, when it was fenced after all:
+    /// nobody has them. Absent while it is not, and if it has another stream by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zombie_bytes: Option<i64>,
     /// Resyncs that the new master's process had given before.
     #[serde(default)]
     pub resyncs_before: Resyncs,

@@ -14,16 +14,18 @@ use crate::model::plan::Note;
 
 /// Whether a failover is not possible, with the rule that forbids it and its numbers.
 pub(super) fn blocked(view: &View, roles: &Roles) -> Verdict {
-    if view.cluster.spec.replicas == 0 {
-        return yes(Reason::NoReplica, "spec.replicas is 0: nobody could take over");
-    }
     if view.cluster.spec.paused {
         return yes(Reason::Paused, "spec.paused is true");
     }
     let advice = roles.hold.as_ref().and_then(|hold| requests::advice(view, hold));
     let advice = advice.map_or(String::new(), |advice| format!("; {advice}"));
     if let Some((reason, hold)) = roles.hold.as_ref().and_then(|hold| Some((reason(hold)?, hold))) {
-        return yes(reason, format!("{hold}{advice}"));
+        let waits = requests::waiting(view).map_or(String::new(), |waits| format!("; {waits}"));
+        return yes(reason, format!("{hold}{advice}{waits}"));
+    }
+    // After the refusals: a set that was scaled in while it waits for the votes of pods that are to go says so.
+    if view.cluster.spec.replicas == 0 {
+        return yes(Reason::NoReplica, "spec.replicas is 0: nobody could take over");
     }
     let prospect = election::prospect(view);
     let numbers = prospect.positions();

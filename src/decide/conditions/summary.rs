@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::SignedDuration;
 
 use super::{Verdict, health, no, yes};
-use crate::api::status::{MemberState, RedisReplicaSetStatus};
+use crate::api::status::{MemberState, OperationKind, RedisReplicaSetStatus};
 use crate::api::{ConditionType, Reason};
 use crate::decide::hold::Hold;
 use crate::decide::objects::Wanted;
@@ -55,7 +55,10 @@ pub(super) fn available(view: &View, roles: &Roles) -> Verdict {
         None => no(
             Reason::NoMaster,
             match &view.authority.operation {
-                Some(under_way) if under_way.to.is_empty() => format!("the replicas vote ({})", under_way.reason),
+                Some(under_way) if under_way.to.is_empty() => match under_way.kind {
+                    OperationKind::Grant => format!("the master is awaited with its file ({})", under_way.reason),
+                    _ => format!("the replicas vote ({})", under_way.reason),
+                },
                 Some(under_way) => format!("{} is being made master ({})", under_way.to, under_way.reason),
                 None => "no pod takes writes yet".to_owned(),
             },

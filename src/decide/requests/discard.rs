@@ -2,7 +2,7 @@
 
 use super::super::divergence;
 use super::super::view::View;
-use super::{Kind, News, is_letter, parts, refused, running, unanswered};
+use super::{Kind, News, pod_at_epoch, refused, running, unanswered};
 use crate::api::status::Outcome;
 use crate::model::redis::RoleState;
 
@@ -14,21 +14,17 @@ pub(super) const KIND: Kind = Kind {
 
 const NAME: &str = "discard";
 
-fn named(value: &str) -> Option<(&str, i64)> {
-    let (pod, epoch) = parts(value)?;
-    let good = !pod.is_empty() && pod.chars().all(is_letter);
-    Some((pod, epoch?.parse().ok()?)).filter(|_| good)
-}
-
 /// Whether what only this pod has may go. Status says so first: else it could not be told later that it was done.
 pub(in crate::decide) fn is_let_go(view: &View, pod: &str) -> bool {
-    running(view, NAME).and_then(named).is_some_and(|(name, _)| name == pod)
+    running(view, NAME)
+        .and_then(pod_at_epoch)
+        .is_some_and(|(name, _)| name == pod)
 }
 
 /// What is new about it.
 fn news<'a>(view: &View<'a>) -> Option<News<'a>> {
     if let Some(value) = running(view, NAME) {
-        let (pod, _) = named(value)?;
+        let (pod, _) = pod_at_epoch(value)?;
         let waits = |state: RoleState| state == RoleState::Fenced;
         let member = view.observed.member(pod);
         let is_done = member.is_none_or(|m| m.facts().is_some_and(|f| f.loading.is_none() && !waits(f.state())));
@@ -42,7 +38,7 @@ fn news<'a>(view: &View<'a>) -> Option<News<'a>> {
         return is_done.then(|| (value, done()));
     }
     let value = unanswered(view, NAME)?;
-    let Some((pod, epoch)) = named(value) else {
+    let Some((pod, epoch)) = pod_at_epoch(value) else {
         return Some((value, refused("Malformed", "POD@EPOCH, as the condition gives it")));
     };
     let now = view.authority.epoch;

@@ -47,7 +47,8 @@ impl Whom<'_> {
 enum Next<'a> {
     /// These are recorded as fenced.
     Record(Vec<&'a Member>),
-    /// A change of the master is under way that they are part of.
+    /// A change of the master is under way that they are part of. So is a master that is awaited: its time is in status, and
+    /// would run out while the set stands still, with what only its file has.
     Wait,
     Answer(Answer),
 }
@@ -61,6 +62,12 @@ pub(super) fn decide(view: &View) -> Option<Roles> {
             Next::Wait | Next::Answer(_) => None,
         }
     })
+}
+
+/// That a request waits, for people who look why.
+pub(super) fn waits(view: &View) -> Option<String> {
+    let value = open(view).filter(|value| matches!(next(view, value), Next::Wait))?;
+    Some(format!("{FENCE}={value} waits until the change of the master is over"))
 }
 
 fn open<'a>(view: &View<'a>) -> Option<&'a str> {

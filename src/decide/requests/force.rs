@@ -8,7 +8,7 @@ use super::super::hold::Hold;
 use super::super::roles::Roles;
 use super::super::takeover::{self, FORCE, Stage};
 use super::super::view::View;
-use super::{Against, Answer, News, given_up, is_letter, open, parts, refused, running};
+use super::{Against, Answer, News, given_up, open, pod_at_epoch, refused, running};
 use crate::api::status::Outcome;
 use crate::model::observed::Member;
 
@@ -52,17 +52,10 @@ fn yields(hold: &Hold) -> bool {
     }
 }
 
-/// The pod and the epoch that are named.
-fn named(value: &str) -> Option<(&str, i64)> {
-    let (pod, epoch) = parts(value)?;
-    let good = !pod.is_empty() && pod.chars().all(is_letter);
-    Some((pod, epoch?.parse().ok()?)).filter(|_| good)
-}
-
 /// The pod that is named, if it may be.
 fn target<'a>(view: &View<'a>, value: &str) -> Result<&'a Member, Answer> {
     let form = "POD@EPOCH, as the message of FailoverBlocked gives it";
-    let (pod, epoch) = named(value).ok_or_else(|| refused("Malformed", form))?;
+    let (pod, epoch) = pod_at_epoch(value).ok_or_else(|| refused("Malformed", form))?;
     let now = view.authority.epoch;
     if epoch != now {
         let why = format!("the set is in epoch {now}: the message of FailoverBlocked names what is possible now");

@@ -90,6 +90,11 @@ pub(super) fn advice(view: &View, hold: &Hold) -> Option<String> {
     force::advice(view, hold)
 }
 
+/// What a person asked for and waits for what is under way.
+pub(super) fn waiting(view: &View) -> Option<String> {
+    fence::waits(view).filter(|_| !is_copied(view))
+}
+
 /// Begins what was asked for and needs no master that serves.
 pub(super) fn at_any_time(view: &View) -> Option<Roles> {
     if is_copied(view) || !view.may_act() {
@@ -171,6 +176,13 @@ fn parts(value: &str) -> Option<(&str, Option<&str>)> {
     };
     let is_id = |id: &str| !id.is_empty() && id.len() <= 64 && id.chars().all(is_letter);
     (value.len() <= LONGEST && id.is_none_or(is_id)).then_some((target, id))
+}
+
+/// Pod and epoch of `POD@EPOCH`, as messages give it; nothing if it is not of that form.
+fn pod_at_epoch(value: &str) -> Option<(&str, i64)> {
+    let (pod, epoch) = parts(value)?;
+    let good = !pod.is_empty() && pod.chars().all(is_letter);
+    Some((pod, epoch?.parse().ok()?)).filter(|_| good)
 }
 
 /// Letters of an id; a name has no others.

@@ -2,6 +2,7 @@
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
+use super::fence::{answer, ask};
 use super::random::live;
 use super::story::{done, ends_well, hold, kill, reach, seconds, story};
 use super::world::redis::{Link, Role};
@@ -59,6 +60,15 @@ fn until(world: &World) -> Timestamp {
     assert_eq!((operation.kind, operation.to.as_str()), (OperationKind::Grant, ""));
     let wait: std::time::Duration = world.cluster.spec.failover.await_return.into();
     operation.started_at.0 + SignedDuration::try_from(wait).unwrap()
+}
+
+/// Clients felt the wait too, also when the operator that promoted had not seen the death.
+#[track_caller]
+fn began_with_the_death(world: &World, death: Timestamp) {
+    let report = report(world);
+    assert_eq!(report.started_at.0, death);
+    let felt = report.finished_at.0.duration_since(death).as_millis();
+    assert!(i128::from(report.phases_ms.total) >= felt, "{:?}", report.phases_ms);
 }
 
 #[test]
@@ -146,6 +156,7 @@ fn once_the_time_is_over_a_replica_takes_over_and_no_other_wait_begins() {
             .any(|s| s.starts_with("record s-1 takes over (ProcessDied, ConnectionRefused)"))
     );
     ends_well(&mut world);
+    began_with_the_death(&world, until - SignedDuration::from_secs(10));
     assert_eq!(
         (report(&world).kind, world.master()),
         (OperationKind::Failover, Some(1))
@@ -234,6 +245,42 @@ fn a_node_that_goes_off_after_the_death_takes_no_proof_away() {
     ends_well(&mut world);
 }
 
+/// The process in its place is alive, and that is all it says: it may not be the one that died, nor come back.
+#[test]
+fn a_master_that_refuses_the_password_when_it_is_back_is_awaited_no_longer_than_any_other() {
+    for (replicas, kubelet) in [(2, false), (2, true), (1, true)] {
+        let mut world = awaiting(replicas, 20);
+        // Who was not connected when it died sees the end by the kubelet's word alone.
+        let seen_by = if kubelet { Reach::Rejected } else { Reach::All };
+        live(&mut world, &[kill(0, 3), reach(0, seen_by)]);
+        let until = until(&world);
+        seconds(&mut world, 1);
+        live(&mut world, &[reach(0, Reach::Locked)]);
+        while world.now < until {
+            assert_eq!(blocked(&world).0, "AwaitingReturn", "{:?}", world.done);
+            live(&mut world, &[]);
+        }
+        seconds(&mut world, 10);
+        assert_eq!(world.master(), Some(1), "{replicas} {kubelet}: {}", hold(&world));
+        ends_well(&mut world);
+    }
+}
+
+/// With two pods nothing ends the writes of one that a firewall hid: a person decides.
+#[test]
+fn of_a_master_that_may_have_been_hidden_and_says_nothing_of_itself_a_person_decides() {
+    let mut world = awaiting(1, 10);
+    live(&mut world, &[kill(0, 3)]);
+    live(&mut world, &[reach(0, Reach::Locked)]);
+    seconds(&mut world, 20);
+    let (reason, advice) = blocked(&world);
+    assert_eq!((reason.as_str(), world.master()), ("TooFewPods", Some(0)), "{advice}");
+    world.requests.insert("force-failover".into(), "s-1@1".into());
+    seconds(&mut world, 10);
+    assert_eq!(world.master(), Some(1), "{}", hold(&world));
+    ends_well(&mut world);
+}
+
 #[test]
 fn the_time_goes_on_whichever_operator_leads() {
     let mut world = awaiting(2, 10);
@@ -248,6 +295,7 @@ fn the_time_goes_on_whichever_operator_leads() {
     seconds(&mut world, 5);
     assert_eq!(world.master(), Some(1), "{}", hold(&world));
     ends_well(&mut world);
+    began_with_the_death(&world, first - SignedDuration::from_secs(10));
 }
 
 /// A death before the operator has taken it in is judged by the mark in status.
@@ -357,13 +405,68 @@ fn a_person_need_not_wait() {
     let mut world = awaiting(2, 600);
     live(&mut world, &[kill(0, 600)]);
     seconds(&mut world, 2);
+    let death = world.status.operation.as_ref().unwrap().started_at.0;
     let advice = blocked(&world).1;
     assert!(advice.contains("annotate force-failover=s-1@1"), "{advice}");
     world.requests.insert("force-failover".into(), "s-2@1".into());
     seconds(&mut world, 8);
     assert_eq!(world.master(), Some(2), "who was named, not the best: {}", hold(&world));
+    began_with_the_death(&world, death);
     let answer = &world.status.requests[0];
     assert_eq!(answer.outcome, Outcome::Done, "{answer:?}");
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_replica_that_is_fenced_during_the_wait_is_detached_at_once_and_the_master_may_still_come_back() {
+    let mut world = awaiting(2, 30);
+    live(&mut world, &[kill(0, 10)]);
+    world.done.clear();
+    ask(&mut world, "fence", "s-1@a");
+    live(&mut world, &[]);
+    done(&mut world, &["record fenced by request: s-1", "fence s-1"]);
+    assert_eq!(answer(&world, "fence").0, Outcome::Done);
+    assert_eq!(blocked(&world).0, "AwaitingReturn");
+    seconds(&mut world, 20);
+    assert_eq!(
+        (world.master(), world.redis(1).unwrap().role == Role::Fenced),
+        (Some(0), true)
+    );
+    assert!(has_everything(&world));
+    ask(&mut world, "unfence", "s-1@b");
+    ends_well(&mut world);
+}
+
+/// Its link would be up again: until the kubelet says that the process ended, this is what could tell.
+#[test]
+fn a_fenced_replica_keeps_its_link_while_that_may_show_that_the_master_lives() {
+    let mut world = awaiting(2, 30);
+    live(&mut world, &[kill(0, 600)]);
+    world.pod_mut(0).unwrap().trouble = None;
+    world.done.clear();
+    ask(&mut world, "fence", "s-1@a");
+    seconds(&mut world, 5);
+    done(&mut world, &["record fenced by request: s-1"]);
+    seconds(&mut world, 30);
+    assert_eq!(world.master(), Some(2), "{}", hold(&world));
+    ask(&mut world, "unfence", "s-1@b");
+    ends_well(&mut world);
+}
+
+#[test]
+fn a_fence_of_the_awaited_master_waits_and_that_is_said() {
+    let mut world = awaiting(2, 10);
+    live(&mut world, &[kill(0, 600)]);
+    ask(&mut world, "fence", "s-0@a");
+    seconds(&mut world, 3);
+    let (reason, message) = blocked(&world);
+    assert_eq!(reason, "AwaitingReturn");
+    let waits = "; fence=s-0@a waits until the change of the master is over";
+    assert!(message.ends_with(waits), "{message}");
+    seconds(&mut world, 15);
+    assert_eq!(answer(&world, "fence").0, Outcome::Done);
+    assert_eq!(world.master(), Some(1), "{}", hold(&world));
+    ask(&mut world, "unfence", "s-0@b");
     ends_well(&mut world);
 }
 

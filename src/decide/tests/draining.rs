@@ -1,5 +1,10 @@
 //! Nodes that are cordoned or shut down: the master leaves early, once, and only where it can stay.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use k8s_openapi::jiff::SignedDuration;
+
 use super::check::{check, say, settle, world};
 use super::random::live;
 use super::story::{done, ends_well, kill, seconds, story};
@@ -40,7 +45,7 @@ fn is_quiet(world: &mut World) {
 fn a_master_whose_node_is_cordoned_hands_over_without_a_loss_and_stays_away_when_that_ends() {
     let mut world = story(2);
     live(&mut world, &[Event::Write, drain(0, Cordoned)]);
-    seconds(&mut world, 3);
+    seconds(&mut world, 5);
     assert_eq!(world.done[0], "record switchover to s-1 (NodeDraining)");
     assert_eq!(changes(&world), [("s-0", "s-1", OperationReason::NodeDraining)]);
     assert_eq!(world.status.failovers[0].verdict.max_lost_bytes, Some(0));
@@ -57,7 +62,7 @@ fn a_cordon_of_all_nodes_in_turn_is_one_switchover_each_and_the_last_master_stay
     let mut world = story(2);
     for node in 0..3 {
         live(&mut world, &[drain(node, Cordoned)]);
-        seconds(&mut world, 5);
+        seconds(&mut world, 7);
     }
     let draining = OperationReason::NodeDraining;
     assert_eq!(changes(&world), [("s-0", "s-1", draining), ("s-1", "s-2", draining)]);
@@ -109,7 +114,7 @@ fn a_fenced_master_stays_and_a_fenced_replica_is_no_target() {
         pod: Some(pod),
     };
     live(&mut world, &[fence(1), drain(0, Cordoned)]);
-    seconds(&mut world, 5);
+    seconds(&mut world, 7);
     assert_eq!(world.master(), Some(2), "{:?}", world.done);
     live(&mut world, &[fence(2)]);
     seconds(&mut world, 3);
@@ -150,12 +155,45 @@ fn a_hand_over_leads_only_to_where_pods_stay_for_longer() {
         let mut world = world("set epoch=3 master=0; 0 armed=1 keys=5; 1 attached; 2 attached");
         world.pod_mut(0).unwrap().deleting = !deleted.is_empty();
         nodes.iter().for_each(|(node, how)| world.happen(&drain(*node, *how)));
-        let steps: Vec<_> = settle(&mut world).steps.iter().map(say).collect();
-        let begins = steps
-            .first()
-            .and_then(|step| step.strip_prefix("record switchover to "));
-        assert_eq!(begins.unwrap_or_default(), target, "{deleted}{nodes:?}");
+        world.probe_all(&BTreeSet::new());
+        let begins = |world: &mut World| {
+            let step = settle(world).steps.first().map(say).unwrap_or_default();
+            let target = step.strip_prefix("record switchover to ");
+            target.unwrap_or_default().to_owned()
+        };
+        // Who ends soon in any case does not wait for an eviction.
+        let is_urgent = !deleted.is_empty() || nodes.contains(&(0, ShuttingDown));
+        let at_once = if is_urgent { target } else { "" };
+        assert_eq!(begins(&mut world), at_once, "at once: {deleted}{nodes:?}");
+        world.now += SignedDuration::from_secs(2);
+        assert_eq!(begins(&mut world), target, "{deleted}{nodes:?}");
     }
+}
+
+#[test]
+fn a_drain_evicts_before_a_hand_over_begins_and_then_the_node_proxies_are_waited_for() {
+    let mut world = story(2);
+    live(&mut world, &[drain(0, Cordoned)]);
+    seconds(&mut world, 1);
+    done(&mut world, &[]);
+    world.rerouted = Some(world.now + SignedDuration::from_secs(1));
+    live(&mut world, &[Event::DeletePod { pod: 0 }]);
+    done(&mut world, &["record switchover to s-1 (PodDeleted)"]);
+    seconds(&mut world, 5);
+    assert_eq!(changes(&world), [("s-0", "s-1", OperationReason::PodDeleted)]);
+    ends_well(&mut world);
+}
+
+#[test]
+fn the_moment_at_which_a_cordoned_master_leaves_is_not_missed() {
+    let mut world = world("set epoch=3 master=0; 0 armed=1 keys=5; 1 attached; 2 attached");
+    world.happen(&drain(0, Cordoned));
+    world.probe_all(&BTreeSet::new());
+    let next = settle(&mut world).next;
+    assert!(next <= Duration::from_secs(2), "{next:?}");
+    world.now += SignedDuration::from_millis(1500);
+    let next = settle(&mut world).next;
+    assert!(next <= Duration::from_millis(500), "{next:?}");
 }
 
 #[test]
@@ -180,6 +218,7 @@ fn a_target_whose_node_is_cordoned_in_the_last_moment_is_left_for_another() {
     let mut world = story(2);
     // The operator ends right after it has recorded the intent.
     live(&mut world, &[drain(0, Cordoned), Event::Crash { after: 1 }]);
+    seconds(&mut world, 2);
     done(&mut world, &["record switchover to s-1 (NodeDraining)"]);
     live(&mut world, &[drain(1, Cordoned)]);
     seconds(&mut world, 3);
@@ -209,7 +248,7 @@ fn a_cordon_after_which_the_target_did_not_get_there_is_not_tried_again_at_once(
         &mut world,
         &[&vec![Event::Write; 30][..], &[drain(0, Cordoned)]].concat(),
     );
-    seconds(&mut world, 4);
+    seconds(&mut world, 6);
     let is_intent = |step: &&String| *step == "record switchover to s-1 (NodeDraining)";
     let begun = |world: &World| world.done.iter().filter(is_intent).count();
     let granted = world.done.iter().any(|s| s.starts_with("record Grant of s-0"));
@@ -219,6 +258,22 @@ fn a_cordon_after_which_the_target_did_not_get_there_is_not_tried_again_at_once(
     seconds(&mut world, 280);
     assert_eq!((begun(&world), world.master()), (1, Some(0)), "{:?}", world.done);
     seconds(&mut world, 30);
+    assert_eq!(world.master(), Some(1), "{:?}", world.done);
+    ends_well(&mut world);
+}
+
+#[test]
+fn before_a_node_is_off_a_target_that_does_not_get_there_is_tried_again_but_not_each_second() {
+    let mut world = story(1);
+    live(&mut world, &[Event::Slow { pod: 1, slow: true }]);
+    let shuts_down = [&vec![Event::Write; 60][..], &[drain(0, ShuttingDown)]].concat();
+    live(&mut world, &shuts_down);
+    seconds(&mut world, 20);
+    let tries = |step: &&String| *step == "fence s-0";
+    let tries = world.done.iter().filter(tries).count();
+    assert!((3..=4).contains(&tries), "{tries}: {:?}", world.done);
+    live(&mut world, &[Event::Slow { pod: 1, slow: false }]);
+    seconds(&mut world, 10);
     assert_eq!(world.master(), Some(1), "{:?}", world.done);
     ends_well(&mut world);
 }

@@ -68,6 +68,33 @@ fn a_failover_that_begins_is_told_once_with_what_is_known() {
 }
 
 #[test]
+fn the_death_of_an_awaited_master_is_told_when_it_is_seen_and_not_again_when_the_wait_is_over() {
+    let wait = operation("Grant", "", "ConnectionRefused");
+    let message = "s-0: Unreachable (ConnectionRefused); it is awaited with its file".to_owned();
+    assert_eq!(told(json!({}), wait.clone()), [("MasterDown", message)]);
+    for over in [("Grant", "s-0"), ("Failover", "s-1"), ("Failover", "")] {
+        let over = operation(over.0, over.1, "ConnectionRefused");
+        assert!(reasons(wait.clone(), over).is_empty());
+    }
+    // It was back before anybody waited.
+    let back = operation("Grant", "s-0", "ProcessReplaced");
+    assert_eq!(reasons(json!({}), back), ["MasterDown"]);
+    let mut cold = operation("Grant", "s-0", "None");
+    cold["operation"].as_object_mut().unwrap().remove("verdict");
+    assert!(reasons(json!({}), cold).is_empty());
+}
+
+#[test]
+fn a_pod_that_took_writes_all_the_time_is_no_death() {
+    let mut behind = operation("Failover", "s-1", "Demoted");
+    behind["operation"]["requestId"] = json!("accept-data-loss=3");
+    assert!(reasons(json!({}), behind.clone()).is_empty());
+    // After an empty master, or one that a person gave up, there was an intent before.
+    behind["operation"]["to"] = json!("");
+    assert_eq!(reasons(json!({}), behind), ["MasterDown"]);
+}
+
+#[test]
 fn a_change_of_the_master_ends_with_the_sentence_of_its_report() {
     for (kind, reason) in [("Failover", "FailedOver"), ("Switchover", "SwitchedOver")] {
         let ended = told(operation(kind, "s-1", "Demoted"), report(kind, 4));

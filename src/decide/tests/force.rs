@@ -66,6 +66,15 @@ fn a_silent_master_of_two_pods_is_replaced_by_force_and_the_refusal_says_how() {
 }
 
 #[test]
+fn a_refusal_and_what_helps_is_told_also_of_a_set_that_is_to_have_no_replica() {
+    let mut world = master_apart();
+    world.cluster.spec.replicas = 0;
+    seconds(&mut world, 2);
+    let told = message(&world, "FailoverBlocked");
+    assert!(told.contains("annotate force-failover=s-1@1"), "{told}");
+}
+
+#[test]
 fn with_two_of_three_nodes_off_the_third_pod_serves_by_force() {
     let mut world = story(2);
     live(&mut world, &[reach(0, Reach::Nobody), reach(2, Reach::Nobody)]);

@@ -47,6 +47,19 @@ fn a_sibling_is_read_from_while_it_moves_to_the_new_master() {
     stays(story(2), &[kill(0, 3)]);
 }
 
+/// Its votes and the time of self-fencing come before the move.
+#[test]
+fn a_sibling_is_read_from_while_a_silent_master_is_replaced() {
+    let mut world = story(2);
+    live(&mut world, &[reach(0, Reach::Nobody)]);
+    for second in 0..12 {
+        assert!(is_read_from(&world, 2), "second {second}: {:?}", world.done);
+        live(&mut world, &[]);
+    }
+    assert_eq!(world.master(), Some(1), "{:?}", world.done);
+    ends_well(&mut world);
+}
+
 #[test]
 fn a_replica_whose_move_takes_long_is_taken_from_readers() {
     let mut world = story(2);

@@ -58,7 +58,11 @@ fn lean(world: &World, observed: &Observed) -> Plan {
     }
     Plan {
         steps,
-        next: if roles.waits { BUSY } else { IDLE },
+        next: if roles.waits || roles.wake.is_some() {
+            BUSY
+        } else {
+            IDLE
+        },
         ..Plan::default()
     }
 }

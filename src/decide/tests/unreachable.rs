@@ -1,8 +1,13 @@
 //! A master that is silent and may live: who is asked, how long is waited, and when it stays master.
 
+use k8s_openapi::jiff::SignedDuration;
+
 use super::random::live;
 use super::story::{done, ends_well, hold, kill, reach, seconds, story, whenever_the_operator_dies};
 use super::world::{Event, Reach};
+use crate::decide::fate;
+use crate::decide::view::View;
+use crate::model::redis::{Link, OffsetLog, Seen};
 
 #[test]
 fn an_unreachable_master_is_replaced_after_the_votes_and_the_time_in_which_it_fences_itself() {
@@ -51,6 +56,33 @@ fn a_master_that_a_replica_hears_is_not_replaced() {
     assert_eq!(hold(&world), path);
     ends_well(&mut world);
     done(&mut world, &[]);
+}
+
+/// s-1's link is up, and the last looks at it, so many milliseconds apart, showed the same offset.
+fn hears(apart: i64, last_io: u64) -> bool {
+    let world = story(2);
+    let mut observed = world.observe();
+    let mut facts = observed.members[1].facts().unwrap().clone();
+    match &mut facts.link {
+        Link::Replica(link) => link.last_io_seconds = Some(last_io),
+        Link::Master => panic!("no replica"),
+    }
+    let mut offsets = OffsetLog::default();
+    offsets.record(facts.asked_at - SignedDuration::from_millis(apart), facts.offset);
+    offsets.record(facts.asked_at, facts.offset);
+    observed.members[1].redis = Seen::Answers {
+        facts: facts.into(),
+        offsets: offsets.into(),
+    };
+    let (_, hearing) = fate::witnesses(&View::new(&world.cluster, &observed, world.now));
+    hearing.contains(&"s-1".to_owned())
+}
+
+#[test]
+fn a_replica_hears_its_master_while_its_stream_grows_every_second() {
+    assert!(hears(0, 0) && hears(1100, 1));
+    assert!(!hears(1300, 1), "not a byte for longer than between two pings");
+    assert!(!hears(1100, 2), "by its own clock");
 }
 
 #[test]
@@ -147,6 +179,13 @@ fn what_a_silent_master_took_until_it_fenced_itself_is_reported() {
     let most = report.or_else(|| operation?.verdict?.max_lost_bytes).unwrap();
     assert!(lost > 0 && lost as i64 <= most, "{lost} lost, {most} reported");
     ends_well(&mut world);
+    let dropped = world.status.failovers[0].verdict.zombie_bytes;
+    // The stream has pings too.
+    let counted = dropped.is_some_and(|bytes| (lost as i64..=most).contains(&bytes));
+    assert!(
+        counted,
+        "{dropped:?} bytes of it were counted when it was fenced, {lost} writes are lost"
+    );
 }
 
 #[test]

@@ -191,6 +191,8 @@ pub enum Reach {
     Operator,
     /// Nobody: its node is off the network. The process lives.
     Nobody,
+    /// Everybody, but it refuses the operator's password.
+    Locked,
     /// Only the others of which this is so: they are on the far side of a partition, and so are some of their clients.
     Apart,
 }

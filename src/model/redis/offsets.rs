@@ -19,7 +19,8 @@ pub struct OffsetLog {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     offset: u64,
-    /// Last time this offset was seen. Time passes while an offset stays the same, so only the end counts.
+    first_seen: Timestamp,
+    /// Time passes while an offset stays the same: for an age only this end counts.
     last_seen: Timestamp,
 }
 
@@ -37,7 +38,11 @@ impl OffsetLog {
                 if newest.is_some_and(|newest| offset < newest.offset) {
                     self.entries.clear();
                 }
-                self.entries.push_back(Entry { offset, last_seen: at });
+                self.entries.push_back(Entry {
+                    offset,
+                    first_seen: at,
+                    last_seen: at,
+                });
             }
         }
         self.forget_before(at);
@@ -60,6 +65,12 @@ impl OffsetLog {
     /// The newest offset and when it was last seen.
     pub fn newest(&self) -> Option<(Timestamp, u64)> {
         self.entries.back().map(|entry| (entry.last_seen, entry.offset))
+    }
+
+    /// For how long looks have shown the newest offset, and nothing more.
+    pub fn still(&self) -> Option<Duration> {
+        let newest = self.entries.back()?;
+        Duration::try_from(newest.last_seen.duration_since(newest.first_seen)).ok()
     }
 
     /// Looks that were less than so many seconds apart are no measure of a pace.
@@ -151,6 +162,15 @@ mod tests {
     fn the_fastest_pace_is_known_after_two_looks_that_differ() {
         assert_eq!(log(&[(0, 100), (0, 200)]).fastest(), None, "no measure");
         assert_eq!(log(&[(0, 100), (2, 200), (3, 210)]).fastest(), Some(50.0));
+    }
+
+    #[test]
+    fn a_stream_stands_still_between_the_first_and_the_last_look_that_showed_its_end() {
+        let still = |entries| log(entries).still().map(|time| time.as_secs());
+        assert_eq!(still(&[]), None);
+        assert_eq!(still(&[(0, 100)]), Some(0), "one look shows nothing");
+        assert_eq!(still(&[(0, 100), (3, 200), (4, 200), (7, 200)]), Some(4));
+        assert_eq!(still(&[(0, 100), (3, 100), (4, 200)]), Some(0));
     }
 
     #[test]

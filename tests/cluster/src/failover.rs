@@ -99,6 +99,18 @@ impl Set {
         })
     }
 
+    /// A login that leads to the master's pod, and not through the VIP, which writers tried: connection tracking leads one that
+    /// takes the port of an earlier attempt to where that went, and clients here make tens of thousands.
+    ///
+    /// # Errors
+    /// Without a master that has an address.
+    pub fn login_at_the_master(&self) -> Outcome<Login> {
+        let (master, addresses) = (self.master()?, self.addresses()?);
+        let address = addresses.into_iter().find(|(pod, _)| *pod == master);
+        let (_, address) = address.context("the master has an address")?;
+        Ok(self.login()?.at(address))
+    }
+
     /// Status's epoch.
     ///
     /// # Errors

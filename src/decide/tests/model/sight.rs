@@ -114,6 +114,7 @@ pub fn observe(state: &State) -> Observed {
         detached: detached.collect(),
         followed: BTreeMap::new(),
         mute: state.pods.iter().filter(|p| is_mute(p)).map(mute).collect(),
+        draining: BTreeMap::new(),
         cut_off: BTreeMap::new(),
         rerouted: None,
         demoted: None,

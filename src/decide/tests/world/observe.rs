@@ -45,6 +45,7 @@ impl World {
             detached: timeline.detached,
             followed: timeline.followed,
             mute: timeline.mute,
+            draining: timeline.draining,
             cut_off: timeline.cut_off,
             rerouted: self.rerouted,
             demoted: timeline.demoted,
@@ -182,8 +183,10 @@ impl World {
             }
             (Reach::All | Reach::Operator, None) if pod.started.is_none() && last.is_none() => return,
             (reach, _) => {
+                let runs = pod.redis.is_some();
                 let (error, eof) = match reach {
-                    Reach::All | Reach::Operator | Reach::Reset => (ProbeError::Refused, true),
+                    Reach::Locked if runs => (ProbeError::Auth, false),
+                    Reach::All | Reach::Operator | Reach::Reset | Reach::Locked => (ProbeError::Refused, true),
                     Reach::Rejected => (ProbeError::Refused, false),
                     Reach::Peers | Reach::Nobody | Reach::Apart => (ProbeError::Timeout, false),
                 };

@@ -4,7 +4,6 @@
 //! is lost, the reports say; nobody is resynced in full but those who come back without a history. Alone on the cluster.
 //! `TRIALS=Kill,Nap` picks some by a part of their name.
 
-mod awaited;
 mod play;
 mod trial;
 
@@ -127,7 +126,7 @@ fn round(scene: &Scene, set: &Set, trial: Trial, reported: &mut BTreeMap<i64, Op
     if !expected.errors {
         ensure!(counts.fail + counts.unknown == 0, "writes failed: {counts:?}");
     }
-    let login = login_at_the_master(set)?;
+    let login = set.login_at_the_master()?;
     only_the_master_takes_writes(set, &login)?;
     kept(scene, trial, &login, reported.values().copied().sum())?;
     let findings = check::all(&done, &Ending::read(&login, &keys, &done)?, expected.loss);
@@ -187,15 +186,6 @@ fn changed_as_expected(set: &Set, trial: Trial, before: &str, epoch: i64, report
     Ok(())
 }
 
-/// Not through the VIP, which the writers tried: connection tracking leads one that takes the port of an earlier attempt to
-/// where that went, and the clients here make tens of thousands.
-fn login_at_the_master(set: &Set) -> Outcome<Login> {
-    let (master, addresses) = (set.master()?, set.addresses()?);
-    let address = addresses.into_iter().find(|(pod, _)| *pod == master);
-    let (_, address) = address.context("the master has an address")?;
-    Ok(set.login()?.at(address))
-}
-
 /// What each pod says to a write of the application.
 fn only_the_master_takes_writes(set: &Set, login: &Login) -> Outcome {
     let master = set.master()?;
@@ -238,43 +228,5 @@ fn kept(scene: &Scene, trial: Trial, login: &Login, reported: Option<u64>) -> Ou
         findings.extend(checkers::nothing_lost(&since, &there, &[]));
     }
     ensure!(findings.is_empty(), "{}", findings.join("; "));
-    Ok(())
-}
-
-#[test]
-fn a_request_is_acted_on_once_and_a_dry_run_changes_nothing() -> Outcome {
-    Scene::play("requests", |scene| {
-        let set = Set::create(&scene.cluster, &scene.namespace, "asked", json!({"image": "redis:8.0"}))?;
-        set.wait_redundant(READY)?;
-        let epoch = set.epoch()?;
-        dry_run(&set, "any@1")?;
-        ensure!(set.epoch()? == epoch, "a dry run changed the master");
-
-        set.ask("switchover", "any@1")?;
-        let answer = set.wait_answer("switchover", "any@1", CHANGED)?;
-        ensure!(answer["outcome"] == "Done", "{answer}");
-        let reports = set.wait_reports_after(epoch, READY)?;
-        ensure!(reports.len() == 1, "{} reports of one request", reports.len());
-        let master = set.master()?;
-
-        // Taken away and put back it is the same request.
-        set.change(&json!({"metadata": {"annotations": {"redisreplicaset.dev/switchover": null}}}))?;
-        dry_run(&set, "any@2")?;
-        set.ask("switchover", "any@1")?;
-        dry_run(&set, "any@3")?;
-        ensure!(
-            set.master()? == master && set.epoch()? == reports[0].epoch,
-            "the same request was acted on again: {:?}",
-            set.reports()?
-        );
-        Ok(())
-    })
-}
-
-/// Its answer also says that what was asked before it was seen.
-fn dry_run(set: &Set, value: &str) -> Outcome {
-    set.ask("switchover-dry-run", value)?;
-    let answer = set.wait_answer("switchover-dry-run", value, CHANGED)?;
-    ensure!(answer["outcome"] == "Done", "dry run {value}: {answer}");
     Ok(())
 }

@@ -18,6 +18,8 @@ use crate::trial::Trial;
 pub const CHANGED: Duration = Duration::from_secs(40);
 /// How long something lasts of which nothing may come: longer than it takes to replace a silent master.
 const LASTING: Duration = Duration::from_secs(8);
+/// For a node that is given up after 20 s (the testbed's `--node-monitor-grace-period`).
+const NODE_LOST: Duration = Duration::from_secs(60);
 /// Longer than the operators' Lease.
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(15);
 const KILLS: usize = 4;
@@ -69,6 +71,8 @@ pub fn play(trial: Trial, set: &Set, history: &History, master: &str, wait_chang
             let addresses: Vec<_> = others.into_iter().map(|(_, address)| address).collect();
             play.cut_for_a_while(Cut::From(&addresses))
         }
+        Trial::NodeCutFromApiServer => play.cut_node_from_api_server(),
+        Trial::Fence => play.fence(),
         Trial::ApiServerAway => play.without_api_server(|| Ok(())),
         Trial::KillWithoutApiServer => {
             let pid = set.cluster.testbed.redis_pid(&set.namespace, master)?;
@@ -213,6 +217,33 @@ impl Play<'_> {
             pause()?;
         }
         Ok(())
+    }
+
+    /// Kubernetes gives the node up, clients and replicas do not notice.
+    fn cut_node_from_api_server(&self) -> Outcome {
+        let name = self.set.node_of(self.master)?;
+        let node = self.set.cluster.testbed.node(&name)?;
+        node.cut_api()?;
+        let lost = until(format_args!("{name} to count as lost"), NODE_LOST, || {
+            let object = self.set.cluster.kubernetes.get("nodes", "", &name)?;
+            let all = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let ready = all.into_iter().find(|c| c["type"] == "Ready").unwrap_or_default();
+            Ok(Look::when(ready["status"] == "Unknown", ready))
+        });
+        thread::sleep(LASTING);
+        node.heal_api()?;
+        lost
+    }
+
+    /// It takes no writes, and nobody takes over, until it is let go.
+    fn fence(&self) -> Outcome {
+        self.set.ask("fence", &format!("{}@out", self.master))?;
+        self.set.wait_condition("Available", "False", "Fenced", CHANGED)?;
+        let fenced = Stamp::now();
+        thread::sleep(LASTING);
+        let taken = client::count(self.history, fenced, Stamp::now());
+        ensure!(taken.ok == 0, "{} writes were taken by a fenced set", taken.ok);
+        self.set.ask("unfence", &format!("{}@in", self.master))
     }
 
     /// What is done while the API server is stopped, which is a while longer than the operators' Lease.

@@ -37,6 +37,8 @@ pub enum Trial {
     CutFromOperators,
     /// The master is cut off from its replicas only.
     CutFromReplicas,
+    /// The master's node and the API server do not reach each other, until the node counts as lost.
+    NodeCutFromApiServer,
     /// The API server does not answer.
     ApiServerAway,
     /// The API server does not answer, and the master is killed.
@@ -51,6 +53,8 @@ pub enum Trial {
     LeaseDeleted,
     /// A hand-over to a pod that cannot take it.
     BadTarget,
+    /// A person takes the master out of service for a while.
+    Fence,
     /// The master's node and that of one replica lose power.
     TwoNodesOff,
 }
@@ -118,9 +122,10 @@ impl Expected {
 }
 
 impl Trial {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::Master(Fault::Kill),
         Self::BadTarget,
+        Self::Fence,
         Self::Master(Fault::Switchover),
         Self::Blink,
         Self::Script,
@@ -145,6 +150,7 @@ impl Trial {
         Self::KillWithLeaderStopped,
         Self::ForceDelete,
         Self::KillAgain,
+        Self::NodeCutFromApiServer,
         Self::Master(Fault::NodeOff),
         Self::Master(Fault::NodeOffWithLeader),
         Self::TwoNodesOff,
@@ -152,7 +158,13 @@ impl Trial {
 
     pub fn expected(self) -> Expected {
         match self {
-            Self::CutFromOperators | Self::BadTarget | Self::ApiServerAway | Self::LeaseDeleted => Expected::NOTHING,
+            Self::CutFromOperators
+            | Self::BadTarget
+            | Self::NodeCutFromApiServer
+            | Self::ApiServerAway
+            | Self::LeaseDeleted => Expected::NOTHING,
+            // The same master in a new epoch.
+            Self::Fence => Expected::NO_CHANGE.with_any_change(),
             Self::Blink | Self::Script | Self::CutFromReplicas | Self::Loss => Expected::NO_CHANGE,
             Self::KillReplicas => Expected::NO_CHANGE.with_full_resyncs(2),
             Self::Master(Fault::Switchover) | Self::Cordon => Expected::SWITCHOVER,
@@ -176,7 +188,7 @@ impl Trial {
         let fault = match self {
             Self::Master(fault) => fault,
             // Else nobody is left who could do anything.
-            Self::TwoNodesOff => Fault::NodeOff,
+            Self::TwoNodesOff | Self::NodeCutFromApiServer => Fault::NodeOff,
             _ => return Ok(()),
         };
         fault.prepare(set, &format!("prepare-{self:?}").replace(['(', ')'], ""))

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cluster_tests::checkers;
-use cluster_tests::client::{self, Manner, NUMBERS, Writer};
-use cluster_tests::failure::{Context, Outcome};
+use cluster_tests::client::{self, Manner, Writer};
+use cluster_tests::failure::Outcome;
 use cluster_tests::history::{End, History, Stamp, Write};
 use redis::{Connection, RedisError};
 
-/// Time of undisturbed writing before a fault.
-const BEFORE: Duration = Duration::from_millis(400);
+/// Time of undisturbed writing before a fault: what the round before did to endpoints is more than a second ago by then. A node
+/// proxy takes changes once a second, so a fault within it costs up to a second more, which is not what is measured here.
+const BEFORE: Duration = Duration::from_millis(1500);
 /// One write at a time, then this long nothing: a light load.
 const PAUSE: Duration = Duration::from_millis(1);
 const FIRST: Duration = Duration::from_secs(10);
@@ -50,10 +51,8 @@ pub struct Seen {
 }
 
 impl Load {
-    /// Begins with no numbers, and returns when writes are acknowledged.
+    /// Begins where there are no numbers, and returns when writes are acknowledged.
     pub fn start(connect: &impl Connect, quorum: i64) -> Outcome<Self> {
-        let mut connection = connect().context("connect before the round")?;
-        let () = redis::cmd("DEL").arg(NUMBERS).query(&mut connection)?;
         let start = |manner: Manner| {
             let history = History::default();
             (Writer::start_as(manner, history.clone(), connect.clone()), history)

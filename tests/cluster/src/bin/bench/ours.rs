@@ -56,6 +56,9 @@ impl Ours {
         )?;
         set.wait_redundant(READY)?;
         let (master, epoch, before) = (set.master()?, set.epoch()?, set.full_resyncs()?);
+        // At the master itself: see `login_at_the_master`.
+        let mut at_master = set.login_at_the_master()?.connect()?;
+        let () = redis::cmd("DEL").arg(NUMBERS).query(&mut at_master)?;
         let load = Load::start(&self.connect(), set.quorum()?)?;
         let struck = Stamp::now();
         fault.strike(set, &master, &format!("bench-{round}"))?;
@@ -94,16 +97,18 @@ impl Ours {
         })
     }
 
+    /// One request a look, as what looks on is part of the load.
     fn wait_changed(&self, epoch: i64, master: &str) -> Outcome {
         until(format_args!("another master than {master}"), CHANGED, || {
-            let newest = self.set.reports()?.into_iter().next();
-            let there = newest.as_ref().is_some_and(|report| report.epoch > epoch);
-            Ok(Look::when(there, cluster_tests::set::summary(&self.set.object()?)))
+            let reports = self.set.reports()?;
+            let there = reports.first().is_some_and(|report| report.epoch > epoch);
+            Ok(Look::when(there, format!("{:?}", reports.first())))
         })
     }
 
     /// What the master holds.
     fn numbers(&self) -> Outcome<std::collections::BTreeSet<u64>> {
-        self.login.numbers().context(format_args!("read {NUMBERS}"))
+        let login = self.set.login_at_the_master()?;
+        login.numbers().context(format_args!("read {NUMBERS}"))
     }
 }

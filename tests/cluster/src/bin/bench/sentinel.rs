@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cluster_tests::client::Login;
+use cluster_tests::client::{Login, NUMBERS};
 use cluster_tests::cluster::Cluster;
 use cluster_tests::ensure;
 use cluster_tests::failure::{Context, Outcome};
@@ -111,6 +111,8 @@ impl Sentinel {
     pub fn round(&self, down_after: u32) -> Outcome<Measured> {
         self.set_down_after(down_after)?;
         let master = self.wait_steady()?;
+        let mut at_master = self.connect()().context("connect before the round")?;
+        let () = redis::cmd("DEL").arg(NUMBERS).query(&mut at_master)?;
         let load = Load::start(&self.connect(), 1)?;
         let pod = self.servers.get(&master).context("the master is none of the pods")?;
         let struck = Stamp::now();

@@ -12,9 +12,9 @@ use cluster_tests::wait::{Look, until};
 use cluster_tests::{checkers, ensure};
 use serde_json::json;
 
-use crate::play::CHANGED;
-use crate::{FIRST_WRITE, READY, login_at_the_master};
-
+const READY: Duration = Duration::from_secs(120);
+const CHANGED: Duration = Duration::from_secs(40);
+const FIRST_WRITE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(4);
 
 #[test]
@@ -25,8 +25,12 @@ fn a_master_that_is_awaited_comes_back_with_every_acknowledged_write() -> Outcom
             "persistence": {"appendFsync": "always"},
             "failover": {"awaitReturn": "30s"},
         });
-        let set = Set::create(&scene.cluster, &scene.namespace, "patient", spec)?;
-        set.wait_redundant(READY)?;
+        let set = {
+            let _alone = Scene::start_alone();
+            let set = Set::create(&scene.cluster, &scene.namespace, "patient", spec)?;
+            set.wait_redundant(READY)?;
+            set
+        };
         until("the master's file to be seen complete", READY, || {
             let object = set.object()?;
             let complete = object["status"]["highWaterMark"]["fileComplete"] == true;
@@ -50,7 +54,7 @@ fn a_master_that_is_awaited_comes_back_with_every_acknowledged_write() -> Outcom
             "a loss is reported: {}",
             report.message
         );
-        let there = login_at_the_master(&set)?.numbers()?;
+        let there = set.login_at_the_master()?.numbers()?;
         let findings = checkers::nothing_lost(&scene.history.events().writes, &there, &[]);
         ensure!(findings.is_empty(), "{}", findings.join("; "));
         Ok(())
