@@ -82,6 +82,13 @@ fn assert_kept(file: &str, at: &str, written: &Value, read: &Value) {
                 assert_kept(file, &format!("{at}.{name}"), value, &read[name]);
             }
         }
+        // Items may have defaults, as blocks have.
+        Value::Array(items) => {
+            assert_eq!(read.as_array().map(Vec::len), Some(items.len()), "{file}: {at}");
+            for (place, item) in items.iter().enumerate() {
+                assert_kept(file, &format!("{at}[{place}]"), item, &read[place]);
+            }
+        }
         _ => assert_eq!(
             written, read,
             "{file}: {at} is not a field of the API, or was changed in reading"
