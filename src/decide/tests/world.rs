@@ -31,7 +31,7 @@ use crate::names;
 pub const SET: &str = "s";
 
 /// Tiers that a set may have beside the core; their pods are `s-edge-0`, ...
-pub const TIERS: [&str; 2] = ["edge", "leaf"];
+pub const TIERS: [&str; 3] = ["edge", "leaf", "west"];
 /// Places of each tier's pods, those of the core first.
 pub const PLACES: usize = 16;
 /// Places of processes whose pod was deleted by force: they live on where nobody sees them.
