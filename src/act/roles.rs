@@ -119,6 +119,9 @@ async fn attach(
         .parse()
         .map_err(|_| ActError::Missing("the parent's address is no IP address"))?;
     let user = names::link_user(&child.name);
+    if facts(actor, parent).is_some_and(|f| f.replica_link().is_some()) {
+        stand_still(actor, child, parent).await?;
+    }
     // Whoever still holds a link under this name, such as a process that was deleted by force, loses it first.
     if !observed.attached.contains_key(&child.run_id) {
         on(actor, parent, "revoke", async |c| {
@@ -135,6 +138,24 @@ async fn attach(
     })
     .await?;
     on(actor, parent, "look", async |c| c.look().await).await
+}
+
+/// A replica may be ahead of another one by what is on its way, and would get everything anew from it. So it stands still until its
+/// next parent has come past it; on real servers one of two that moved under writes did otherwise need a full resync.
+async fn stand_still(actor: &Actor<'_>, child: &Target, parent: &Target) -> Result<(), ActError> {
+    on(actor, child, "stand-still", async |c| roles::fence(c).await).await?;
+    let Some(held) = facts(actor, child) else {
+        return Err(ActError::OtherProcess(child.name.clone()));
+    };
+    let past = |f: &Facts| f.replid != held.replid || f.offset >= held.offset;
+    on(actor, parent, "come-past", async |c| {
+        roles::look_until(c, past, CATCH_UP).await
+    })
+    .await?;
+    match facts(actor, parent).is_some_and(|f| past(&f)) {
+        true => Ok(()),
+        false => Err(ActError::Missing("the parent has not come to where the child is")),
+    }
 }
 
 /// Sets directives one by one: each that Redis refuses, or shows in another spelling, is remembered.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::client::Login;
 use crate::ensure;
 use crate::failure::{Context, Outcome};
-use crate::set::{Set, summary, text};
+use crate::set::{Set, TIER, summary, text};
 use crate::wait::{Look, until};
 
 /// One entry of `status.failovers`, as far as the tests read it.
@@ -83,17 +83,22 @@ impl Set {
         })
     }
 
-    /// Waits until the set is Ready and could lose its master: each pod is an elector that holds everything.
+    /// Waits until the set is Ready and could lose its master: each pod of the core is an elector that holds everything.
     ///
     /// # Errors
     /// After `limit`.
     pub fn wait_redundant(&self, limit: Duration) -> Outcome {
-        let what = format!("{}/{} to be Ready, every pod an elector", self.namespace, self.name);
+        let what = format!(
+            "{}/{} to be Ready, every pod of the core an elector",
+            self.namespace, self.name
+        );
         until(what, limit, || {
             let object = self.object()?;
             let electors = object["status"]["electors"].as_array().map_or(&[][..], Vec::as_slice);
             let voting = electors.iter().filter(|elector| elector["learner"] != true).count();
-            let all = self.pods()?.len();
+            let pods = self.pods()?;
+            let core = |pod: &&Value| pod["metadata"]["labels"][TIER] == "core";
+            let all = pods.iter().filter(core).count();
             let shown = format!("{voting} electors of {all} pods; {}", summary(&object));
             Ok(Look::when(crate::set::is_ready(&object) && voting == all, shown))
         })

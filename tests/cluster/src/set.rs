@@ -15,6 +15,8 @@ use crate::wait::{Look, until};
 
 /// Label of every object of a set: the set's name.
 pub const SET: &str = "redisreplicaset.dev/set";
+/// Label of every object of a tier: the tier's name.
+pub const TIER: &str = "redisreplicaset.dev/tier";
 /// Label of a pod: `master`, `replica` or `fenced`.
 pub const ROLE: &str = "redisreplicaset.dev/role";
 /// Label by which Kubernetes names a StatefulSet's pod; what the VIP selects.

@@ -13,3 +13,4 @@ mod requests;
 mod rolls;
 mod settings;
 mod switchover;
+mod tiers;

@@ -1,6 +1,6 @@
 //! One set of three tiers: the tree as it is at the servers, while a middle node, the master and all nodes of a tier are lost,
 //! the master hands over, and tiers are scaled, hung elsewhere and removed. Nobody is resynced in full but those who come
-//! back without a history. Alone on the cluster.
+//! back without a history.
 
 mod tree;
 
@@ -34,8 +34,12 @@ fn a_tree_of_three_tiers_survives_its_losses_and_changes_without_a_full_resync()
                 {"name": "leaf", "from": "edge", "replicas": 2},
             ],
         });
-        let set = Set::create(&scene.cluster, &scene.namespace, "tree", spec)?;
-        set.wait_redundant(READY)?;
+        let set = {
+            let _alone = Scene::start_alone();
+            let set = Set::create(&scene.cluster, &scene.namespace, "tree", spec)?;
+            set.wait_redundant(READY)?;
+            set
+        };
         let tree = grown(&set, &[("edge", "core"), ("leaf", "edge")])?;
         println!("{tree}");
         let login = set.login()?;
