@@ -41,10 +41,13 @@ pub(super) async fn role(actor: &Actor<'_>, observed: &Observed, step: &Step) ->
         }
         Step::ComeAlong { to, lineage } => {
             let there = |f: &Facts| f.replid == *lineage && f.replica_link().is_some_and(|link| link.up);
-            on(actor, to, "come-along", async |c| {
+            let looked = on(actor, to, "come-along", async |c| {
                 roles::look_until(c, there, COME_ALONG).await
-            })
-            .await
+            });
+            // One that does not answer is left behind: the new master does not wait for it.
+            looked
+                .await
+                .or_else(|error| if error.is_lease() { Err(error) } else { Ok(()) })
         }
         Step::Attach { child, parent, epoch } => attach(actor, observed, child, parent, *epoch).await,
         Step::KillClients { .. }

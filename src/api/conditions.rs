@@ -138,7 +138,7 @@ words! {
         InSync = "InSync",
         /// A replica receives its data.
         Syncing = "Syncing",
-        /// A replica is further behind than services.replicas.maxLag.
+        /// A replica is further behind than the maxLag of its read Service.
         Lagging = "Lagging",
         /// A replica has no link to the master.
         LinkDown = "LinkDown",

@@ -19,9 +19,8 @@ pub mod services;
 pub mod statefulset;
 
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaimSpec, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -107,8 +106,9 @@ pub struct TierInputs<'a> {
 /// What a live StatefulSet holds that an apply must repeat; empty for one that is not there yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LivePods {
-    /// Size in its claim template, which can never change.
-    pub claim_size: Option<Quantity>,
+    /// Its claim template, which can never change: also if its tier was taken out of spec, and put back with another class
+    /// before it was gone.
+    pub claim: Option<PersistentVolumeClaimSpec>,
     /// The last restart that was asked for, in its pod template: taking it away would be a change of it.
     pub restart: Option<String>,
 }
@@ -125,13 +125,12 @@ pub fn families(service: Option<&Value>) -> Vec<String> {
 impl LivePods {
     /// Reads it from the live StatefulSet.
     pub fn read(stateful_set: Option<&Value>) -> Self {
-        const SIZE: &str = "/spec/volumeClaimTemplates/0/spec/resources/requests/storage";
-        let size = stateful_set.and_then(|object| object.pointer(SIZE)?.as_str());
+        let claim = stateful_set.and_then(|object| object.pointer("/spec/volumeClaimTemplates/0/spec"));
         let annotations =
             stateful_set.and_then(|object| object.pointer("/spec/template/metadata/annotations")?.as_object());
         let restart = annotations.and_then(|map| map.get(annotation::RESTART)?.as_str());
         Self {
-            claim_size: size.map(|size| Quantity(size.to_owned())),
+            claim: claim.and_then(|claim| serde_json::from_value(claim.clone()).ok()),
             restart: restart.map(str::to_owned),
         }
     }

@@ -7,7 +7,6 @@ use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::conf::Conf;
@@ -43,16 +42,18 @@ pub fn build(cluster: &Cluster, tier: Tier<'_>, conf: &Conf, live: &LivePods) ->
             }),
             selector: meta::label_selector(meta::tier_selector(cluster, tier.name)),
             template: pod::template(cluster, tier, conf, live.restart.as_deref())?,
-            volume_claim_templates: Some(vec![claim(cluster, tier, live.claim_size.as_ref())]),
+            volume_claim_templates: Some(vec![claim(cluster, tier, live.claim.as_ref())]),
             ..StatefulSetSpec::default()
         },
         status: None,
     })
 }
 
-fn claim(cluster: &Cluster, tier: Tier<'_>, size: Option<&Quantity>) -> PersistentVolumeClaim {
+fn claim(cluster: &Cluster, tier: Tier<'_>, live: Option<&PersistentVolumeClaimSpec>) -> PersistentVolumeClaim {
     let storage = tier.storage;
-    let size = size.unwrap_or(&storage.size).clone();
+    let kept = live.and_then(|claim| claim.resources.as_ref()?.requests.as_ref()?.get("storage"));
+    let size = kept.unwrap_or(&storage.size).clone();
+    let modes = live.and_then(|claim| claim.access_modes.clone());
     PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(names::DATA_VOLUME.into()),
@@ -60,8 +61,11 @@ fn claim(cluster: &Cluster, tier: Tier<'_>, size: Option<&Quantity>) -> Persiste
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
-            access_modes: Some(vec![storage.access_mode.as_str().into()]),
-            storage_class_name: storage.storage_class_name.clone(),
+            access_modes: Some(modes.unwrap_or_else(|| vec![storage.access_mode.as_str().into()])),
+            storage_class_name: match live {
+                Some(claim) => claim.storage_class_name.clone(),
+                None => storage.storage_class_name.clone(),
+            },
             resources: Some(VolumeResourceRequirements {
                 requests: Some([("storage".to_owned(), size)].into()),
                 limits: None,

@@ -43,9 +43,10 @@ pub(super) fn held(view: &View, member: &Member) -> Option<Divergence> {
 
 /// What a pod that follows nobody has beyond the others, if anything.
 pub(super) fn of(view: &View, member: &Member) -> Option<Divergence> {
+    // Nobody wrote to a pod of a tier.
     let facts = member
         .facts()
-        .filter(|f| f.loading.is_none() && !view.is_master(member))?;
+        .filter(|f| f.loading.is_none() && member.is_core() && !view.is_master(member))?;
     if facts.state() != RoleState::Fenced {
         return None;
     }

@@ -51,7 +51,9 @@ pub(super) fn promote(view: &View, under_way: &Operation) -> Roles {
         RoleState::Bare => {
             let attach = replicas::decide(view, member, facts, 0);
             let records = attach.steps.iter().any(|s| matches!(s, Step::Record { .. }));
-            let attach = if records { Vec::new() } else { attach.steps };
+            let mut attach = if records { Vec::new() } else { attach.steps };
+            // Clients wait for this one, and for nothing that tiers need.
+            attach.retain(|step| !matches!(step, Step::Attach { child, .. } if !view.is_core_name(&child.name)));
             let mut roles = come_along(view, member, facts).unwrap_or_else(|| arm(view, member));
             roles.steps.extend(attach);
             roles

@@ -71,7 +71,7 @@ fn gate(member: &Member, pod: &PodFacts, state: MemberState) -> Option<Step> {
     let (ready, message) = match state {
         MemberState::Serving => (true, "the master takes writes"),
         MemberState::InSync => (true, "in sync with the master"),
-        MemberState::Lagging => (false, "further behind the master than services.replicas.maxLag"),
+        MemberState::Lagging => (false, "further behind the master than the maxLag of its read Service"),
         MemberState::Syncing => (false, "a full resync is under way"),
         MemberState::LinkDown => (false, "the link to the master is down"),
         MemberState::Loading => (false, "Redis loads its data"),

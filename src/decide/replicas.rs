@@ -15,7 +15,7 @@ use crate::model::redis::{Backlog, Facts, RoleState};
 
 /// Full resyncs at once from one parent (FACTS.md 8.2: the master's write p99 is four times better than with all at once).
 const FULL_RESYNCS: usize = 1;
-/// Full resyncs at once in a set, whose parents may share a network.
+/// Full resyncs at once in a set, whose parents may share a network: more begin only in the core.
 const FULL_RESYNCS_OF_ALL: usize = 2;
 /// A link that stays down this long although nothing is missing is given its credentials again, which is harmless.
 const RETRY_LINK: SignedDuration = SignedDuration::from_secs(5);
@@ -78,7 +78,10 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
         let (Some(child_facts), Some(parent_facts)) = (child.facts(), parent.facts()) else {
             continue;
         };
-        let entered = child.identity().is_some_and(|i| view.elector(&i).is_some());
+        // Without a volume of this set it has no identity. A claim of its name that another set left has data of that set, which a
+        // full resync would throw away.
+        let Some(identity) = child.identity() else { continue };
+        let entered = view.elector(&identity).is_some();
         let may_follow = entered || !parent.is(master) || !rules::holds(Rule::EnterFirst);
         let deleting = child.pod.as_ref().is_none_or(|p| p.deleting);
         // Half of a full resync is worth nothing at another parent.
@@ -94,7 +97,9 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
         }
         if !is_partial(child_facts, parent_facts) {
             let of_parent = running.iter().filter(|p| p.is(parent)).count();
-            if of_parent >= FULL_RESYNCS || running.len() >= FULL_RESYNCS_OF_ALL {
+            // The core's own come first: without them the set has nobody who could take over.
+            let is_crowded = !child.is_core() && running.len() >= FULL_RESYNCS_OF_ALL;
+            if of_parent >= FULL_RESYNCS || is_crowded {
                 waits = true;
                 continue;
             }
@@ -118,11 +123,12 @@ fn attach(view: &View, master: &Member, facts: &Facts) -> Roles {
     }
 }
 
-/// Whether a pod of a tier is without a stream, and somebody of the core may come to be its parent: no event tells of that.
+/// Whether a pod of a tier is without a stream, and somebody of the core has one to give: no event tells when the pod may hang there.
 fn is_orphan_there(view: &View) -> bool {
     let is_orphan = |m: &Member| m.facts().is_some_and(|f| f.loading.is_none() && !sync::linked(f));
     let may_hang = |m: &&Member| !m.is_core() && view.wanted(m) && !electors::stays_out(view, m);
-    view.others().next().is_some() && view.replicas().filter(may_hang).any(is_orphan)
+    let gives = |m: &Member| view.wanted(m) && !electors::stays_out(view, m) && m.facts().is_some_and(sync::linked);
+    view.others().any(gives) && view.replicas().filter(may_hang).any(is_orphan)
 }
 
 /// Looks at replicas whose last look is older than the one at the master. Looks at all of them come at the same

@@ -26,6 +26,9 @@ use crate::names;
 const MARK_BYTES: i64 = 1 << 20;
 /// ... and this much time has passed.
 const MARK_AGE: SignedDuration = SignedDuration::from_secs(30);
+/// Most members, and directives that wait for a restart, that the schema has room for.
+const MEMBERS: usize = 200;
+const PENDING: usize = 64;
 /// Longest message of a member, as the schema has it.
 const MESSAGE: usize = 256;
 
@@ -58,12 +61,20 @@ pub(super) fn status(
         update: Some(roll.status()),
         config: Some(ConfigStatus {
             applied_revision: wanted.config_revisions.get(names::CORE_TIER).cloned(),
-            pending_restart: settings.restart().into_iter().map(str::to_owned).collect(),
+            pending_restart: settings
+                .restart()
+                .into_iter()
+                .take(PENDING)
+                .map(str::to_owned)
+                .collect(),
             derived: wanted.derived.clone(),
         }),
         ..RedisReplicaSetStatus::default()
     };
     new.conditions = conditions::conditions(view, roles, wanted, settings, &roll, &new);
+    // Pods of tiers that are on their way out come last, and beside those that are wanted they may be more than the schema has
+    // room for: a status that is refused would say nothing new of anybody.
+    new.members.truncate(MEMBERS);
     let quiet = same_observation(old, &new);
     new.high_water_mark = high_water_mark(view, quiet).or(new.high_water_mark);
     let mut turned = conditions::turned(&old.conditions, &new.conditions);

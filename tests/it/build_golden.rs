@@ -62,7 +62,12 @@ pub fn full() -> Vec<Object> {
 /// [`full`], with the families that its Services have by now.
 pub fn full_with(families: Vec<String>) -> Vec<Object> {
     let cluster = set("full");
-    let born_with = k8s_openapi::apimachinery::pkg::api::resource::Quantity("10Gi".into());
+    let storage = &cluster.spec.storage;
+    let claim = serde_json::json!({
+        "accessModes": [storage.access_mode.as_str()],
+        "storageClassName": storage.storage_class_name,
+        "resources": {"requests": {"storage": "10Gi"}},
+    });
     let inputs = Inputs {
         master: Some("orders-3"),
         epoch: 12,
@@ -70,7 +75,7 @@ pub fn full_with(families: Vec<String>) -> Vec<Object> {
         tiers: vec![TierInputs {
             reads: Reads::Master("orders-3"),
             live: LivePods {
-                claim_size: Some(born_with),
+                claim: Some(serde_json::from_value(claim).expect("a claim")),
                 restart: Some("all@inc-4711".into()),
             },
             ..tier_inputs(&cluster, cluster.core().with_pods(6))

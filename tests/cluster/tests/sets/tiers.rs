@@ -115,7 +115,7 @@ impl Change {
 
 fn played(scene: &Scene, set: &Set, change: Change) -> Outcome {
     set.wait_redundant(READY)?;
-    let (before, begun) = (set.full_resyncs()?, Stamp::now());
+    let (before, begun) = (full_resyncs(set)?, Stamp::now());
     let writer = Writer::start(set.login()?, scene.history.clone(), Duration::from_millis(5));
     client::acknowledged_after(&scene.history, begun, FIRST_WRITE)?;
     change_the_tree(set, change)?;
@@ -128,7 +128,7 @@ fn played(scene: &Scene, set: &Set, change: Change) -> Outcome {
     let tree = grown(set, hangs)?;
     let counts = client::count(&scene.history, begun, Stamp::now());
     writer.stop()?;
-    let full = cost(set, &before)?;
+    let full = full_resyncs_between(&before, &full_resyncs(set)?);
     println!(
         "{change:?}: {full} full resyncs, no write acknowledged for {:.0} ms\n{tree}",
         counts.gap.as_secs_f64() * 1000.0
@@ -140,8 +140,11 @@ fn played(scene: &Scene, set: &Set, change: Change) -> Outcome {
     Ok(())
 }
 
-fn cost(set: &Set, before: &FullResyncs) -> Outcome<u64> {
-    Ok(full_resyncs_between(before, &set.full_resyncs()?))
+/// What each server has given. A former master ends every connection but the operator's for some seconds.
+fn full_resyncs(set: &Set) -> Outcome<FullResyncs> {
+    until("every server to tell its resyncs", CHANGED, || {
+        Ok(Look::There(set.full_resyncs()?))
+    })
 }
 
 /// The tree once it is as it should be.
