@@ -1,6 +1,7 @@
-//! Replicas that a change of the master, or the loss of their parent, takes from one parent to another: the move takes milliseconds, but a pod that was
-//! made unready for it is ready again, and an endpoint of the read Service, only when the kubelet has looked: seconds later,
-//! and with a single replica left nobody would be there to read from. So what readers go by stays as it is meanwhile.
+//! Replicas that a change of the master, or the loss of their parent, takes from one parent to another: the move takes
+//! milliseconds, but a pod that was made unready for it is ready again, and an endpoint of the read Service, only when the
+//! kubelet has looked: seconds later, and with a single replica left nobody would be there to read from. So what readers go by
+//! stays as it is meanwhile.
 //!
 //! Only for readers, and only for a moment. Nothing that decides about roles or about making pods anew may ask here.
 

@@ -168,7 +168,7 @@ fn overdue(view: &View, member: &Member) -> bool {
 
 /// Whether the resync is a partial one: the history is one that the parent can go on with, and what is missing is kept there.
 fn is_partial(child: &Facts, parent: &Facts) -> bool {
-    let kept = |backlog: &Backlog| child.offset.saturating_add(1) >= backlog.from;
+    let kept = |backlog: &Backlog| backlog.reaches(child.offset, 0);
     continues(child, parent) && parent.backlog.as_ref().is_none_or(kept)
 }
 

@@ -14,7 +14,6 @@ use crate::model::cluster::Tier;
 use crate::model::observed::Member;
 use crate::model::plan::{Authority, Step};
 use crate::model::redis::{Facts, RoleState};
-use crate::names;
 
 pub(super) fn decide(view: &View, master: &Member, facts: &Facts, _: i32) -> Roles {
     // The master is never scaled away: it hands over to a pod that stays.
@@ -87,7 +86,7 @@ pub(super) fn part(view: &View, victim: &Member, master: &Member, facts: &Facts,
 
 /// Who lets a pod replicate: the master, or of a tier below the core whom it follows.
 fn parent<'a>(view: &View<'a>, child: &Member) -> Option<&'a Member> {
-    let below = child.facts().filter(|_| child.tier != names::CORE_TIER);
+    let below = child.facts().filter(|_| !child.is_core());
     let followed = below.and_then(|facts| tree::parent(view, facts));
     let mut parents = view.master().into_iter().chain(followed);
     parents.find(|m| m.facts().is_some_and(|facts| links::may_attach(facts, &child.name)))

@@ -235,7 +235,7 @@ fn goes_on(facts: &Facts, source: &Facts) -> bool {
     };
     let kept = |backlog: &Backlog| {
         let soon_lost = if backlog.full { SLACK } else { 0 };
-        facts.offset.saturating_add(1) >= backlog.from.saturating_add(soon_lost)
+        backlog.reaches(facts.offset, soon_lost)
     };
     continues && source.backlog.as_ref().is_some_and(kept)
 }

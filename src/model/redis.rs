@@ -118,6 +118,13 @@ pub struct Backlog {
     pub full: bool,
 }
 
+impl Backlog {
+    /// Whether a replica that holds the stream up to an offset finds the next byte here, also when so many more were pushed out.
+    pub fn reaches(&self, offset: u64, pushed_out: u64) -> bool {
+        offset.saturating_add(1) >= self.from.saturating_add(pushed_out)
+    }
+}
+
 /// Progress of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loading {
